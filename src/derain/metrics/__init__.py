@@ -1,0 +1,107 @@
+"""Image quality, exactly as the papers measure it: functions of uint8 RGB arrays.
+
+`psnr(picture, reference, protocol="y")` and its siblings; `METRICS` lists them for tools that take
+names. `derain.metrics.folder` measures files. Nothing here needs SciPy, except that NIQE and SSEQ
+read their parameters from MATLAB files.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from derain.metrics import niqe as _niqe
+from derain.metrics import sseq as _sseq
+from derain.metrics.fsim import fsim, fsimc
+from derain.metrics.niqe import niqe
+from derain.metrics.parameters import ParametersError
+from derain.metrics.parameters import fetch as fetch_parameters
+from derain.metrics.pictures import Picture, quantise
+from derain.metrics.protocols import PROTOCOLS, Protocol, get_protocol
+from derain.metrics.psnr import psnr
+from derain.metrics.sseq import sseq, sseq_features
+from derain.metrics.ssim import ssim
+
+__all__ = [
+    "METRICS",
+    "PROTOCOLS",
+    "Metric",
+    "ParametersError",
+    "Picture",
+    "Protocol",
+    "bind",
+    "fetch_parameters",
+    "fsim",
+    "fsimc",
+    "get_metric",
+    "get_protocol",
+    "niqe",
+    "psnr",
+    "quantise",
+    "sseq",
+    "sseq_features",
+    "ssim",
+]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a tool must know to call a metric and to read its values."""
+
+    name: str
+    function: Callable[..., float]
+    higher_is_better: bool
+    needs_reference: bool
+    has_protocols: bool = False  # the others are defined in one way only
+    load_model: Callable[[Path | None], Any] | None = None  # reads a LIVE parameter file
+
+    @property
+    def needs_parameters(self) -> bool:
+        """Whether the metric works only with a file that derain does not ship."""
+        return self.load_model is not None
+
+
+METRICS = {
+    "psnr": Metric("psnr", psnr, True, True, has_protocols=True),
+    "ssim": Metric("ssim", ssim, True, True, has_protocols=True),
+    "fsim": Metric("fsim", fsim, True, True),
+    "fsimc": Metric("fsimc", fsimc, True, True),
+    "niqe": Metric("niqe", niqe, False, False, load_model=_niqe.load_model),
+    "sseq": Metric("sseq", sseq, False, False, load_model=_sseq.load_model),
+}
+
+
+def get_metric(name: str) -> Metric:
+    """Return a metric by name.
+
+    Raises:
+        ValueError: unknown name; the message lists the known ones.
+    """
+    if name not in METRICS:
+        raise ValueError(f"unknown metric {name!r}; known: {', '.join(METRICS)}")
+    return METRICS[name]
+
+
+def bind(name: str, protocol: str = "y", parameters: Path | None = None) -> Callable[..., float]:
+    """Return a metric as a function of pictures alone, its protocol and its model fixed.
+
+    Args:
+        name: of the metric.
+        protocol: for the metrics that have several; the others ignore it.
+        parameters: file or folder of the LIVE parameters; None looks where `find` does.
+
+    Returns:
+        A function of (picture, reference), or of (picture) if the metric needs no reference.
+
+    Raises:
+        ValueError: unknown metric or protocol.
+        ParametersError: the metric's parameter file is absent or unreadable.
+    """
+    metric = get_metric(name)
+    options: dict[str, Any] = {}
+    if metric.has_protocols:
+        options["protocol"] = get_protocol(protocol).name
+    if metric.load_model:
+        options["model"] = metric.load_model(parameters)
+    return partial(metric.function, **options)
