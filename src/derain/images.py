@@ -1,0 +1,378 @@
+"""Read and write a picture with everything that must survive.
+
+What goes through unchanged: the size, 8 or 16 bits, grey, alpha, EXIF (camera, place, time), the
+ICC profile, XMP and the resolution. What changes, because it must: a rotated picture is turned
+upright and its orientation tag reset (rain falls downwards, and the network expects that); the
+embedded thumbnail, which would still show the rain, is dropped; CMYK becomes RGB and a palette
+becomes full colour.
+"""
+
+import io
+import struct
+import threading
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin, TiffTags
+
+from derain.atomic import write_atomically
+
+# Suffix -> format as Pillow names it.
+FORMATS = {
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF",
+    ".tiff": "TIFF", ".bmp": "BMP", ".gif": "GIF", ".avif": "AVIF",
+    ".ppm": "PPM", ".pgm": "PPM", ".jp2": "JPEG2000",
+}  # fmt: skip
+SIXTEEN_BIT = ("PNG", "TIFF")
+WITH_ALPHA = ("PNG", "TIFF", "WEBP", "AVIF", "GIF", "JPEG2000")
+MAX_PIXELS = 250_000_000
+QUALITY = 95
+
+_ORIENTATION = 0x0112
+_CHUNK_TAGS = (270, 271, 272, 305, 306, 315, 33432, 34665, 34853)  # TIFF tags that carry EXIF
+_opening = threading.Lock()  # Pillow's own pixel limit is a global
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture, upright."""
+
+    pixels: NDArray[Any]  # (H, W, 3) RGB, uint8 or uint16; three equal channels where grey
+    format: str  # as in FORMATS
+    grey: bool = False
+    alpha: NDArray[Any] | None = None  # (H, W), of the same type
+    exif: bytes | None = None  # a TIFF block, orientation 1, without thumbnail
+    icc: bytes | None = None
+    xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
+
+
+def read(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Read a picture file.
+
+    Raises:
+        ValueError: Not a picture, damaged, animated, of a kind that is not supported, or larger
+            than ``max_pixels``; names the file and the way out.
+        OSError: The file cannot be read.
+    """
+    return decode(path.read_bytes(), str(path), max_pixels)
+
+
+def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode the bytes of a picture file; ``name`` is for messages. Raises as ``read``."""
+    if not data:
+        raise ValueError(f"{name}: empty file")
+    try:
+        with _opening, warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                image = Image.open(io.BytesIO(data))
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
+        check(image, name, max_pixels)
+        return from_pillow(image, sixteen_bit(image, data))
+    except Image.UnidentifiedImageError:
+        hint = " (HEIC: convert it first)" if name.lower().endswith((".heic", ".heif")) else ""
+        raise ValueError(f"{name}: not a picture that derain can read{hint}") from None
+    except (OSError, SyntaxError, struct.error, zlib.error, cv2.error) as error:
+        raise ValueError(f"{name}: damaged picture: {error}") from None
+
+
+def check(image: Image.Image, name: str, max_pixels: int = MAX_PIXELS) -> None:
+    """Refuse what derain does not restore, before any pixel is decoded.
+
+    Raises:
+        ValueError: Too large, several pages or frames, or 32 bits per channel.
+    """
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ValueError(
+            f"{name}: {width}x{height} is over the limit of {max_pixels / 1e6:g} megapixels; "
+            "--max-pixels raises it"
+        )
+    # Phones append a depth or gain map to a JPEG as a second frame (MPO); the first is the photo.
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+        raise ValueError(f"{name}: has {image.n_frames} pages or frames; split it first")
+    if image.mode in ("I", "F"):
+        raise ValueError(f"{name}: 32 bits per channel are not supported; convert to 16")
+
+
+def sixteen_bit(image: Image.Image, data: bytes) -> NDArray[np.uint16] | None:
+    """The pixels of a 16-bit PNG or TIFF, which Pillow would cut to 8 bits; None for others.
+
+    Returns:
+        (H, W) or (H, W, 3 or 4) RGB(A) uint16, not yet upright.
+    """
+    if image.format == "PNG":
+        deep = data[24] == 16
+    else:
+        deep = image.format == "TIFF" and 16 in np.atleast_1d(image.tag_v2.get(258, 8))  # type: ignore
+    if not deep:
+        return None
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a damaged file is ours to report
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None or values.dtype != np.uint16:
+        raise OSError("16-bit pixels cannot be decoded")
+    if values.ndim == 3:
+        values[..., :3] = values[..., 2::-1].copy()
+    return values  # type: ignore[return-value]
+
+
+def from_pillow(image: Image.Image, deep: NDArray[np.uint16] | None = None) -> Picture:
+    """Turn a Pillow image into a ``Picture``.
+
+    Args:
+        image: Any mode but I and F.
+        deep: Its pixels at 16 bits, where Pillow has only 8.
+    """
+    exif = exif_block(image)
+    icc = image.info.get("icc_profile")
+    if deep is None:
+        image.load()  # which already turns a TIFF upright, and then says so
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        if image.mode == "CMYK":
+            image, icc = cmyk_to_rgb(image, icc), None
+        mode = plain_mode(image)
+        values = np.asarray(image if image.mode == mode else image.convert(mode))
+    else:
+        values, orientation = deep, image.getexif().get(_ORIENTATION, 1)
+    values = upright(values, orientation)
+    channels = 1 if values.ndim == 2 else values.shape[2]
+    grey = channels < 3
+    values = values.reshape(*values.shape[:2], channels)
+    pixels = np.repeat(values[..., :1], 3, axis=2) if grey else values[..., :3]
+    xmp = image.info.get("xmp")
+    return Picture(
+        pixels=np.ascontiguousarray(pixels),
+        format="JPEG" if image.format == "MPO" else image.format or "PNG",
+        grey=grey,
+        alpha=values[..., -1].copy() if channels in (2, 4) else None,
+        exif=upright_exif(exif),
+        icc=icc,
+        xmp=xmp if isinstance(xmp, bytes) else None,
+        dpi=image.info.get("dpi"),
+    )
+
+
+def plain_mode(image: Image.Image) -> str:
+    """The mode among L, LA, RGB and RGBA that holds all of an 8-bit image."""
+    transparent = image.has_transparency_data
+    if image.mode in ("1", "L", "LA", "La"):
+        return "LA" if transparent else "L"
+    return "RGBA" if transparent else "RGB"
+
+
+def cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """CMYK to sRGB, by its own profile where it has a valid one."""
+    if icc:
+        try:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            srgb = ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            converted = None
+        if converted is not None:
+            converted.format, converted.info = image.format, image.info
+            return converted
+    converted = image.convert("RGB")
+    converted.format, converted.info = image.format, image.info
+    return converted
+
+
+def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Apply an EXIF orientation (1..8) to an array (H, W, ...)."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def exif_block(image: Image.Image) -> bytes | None:
+    """The EXIF of an image as a TIFF block, byte for byte where the file stores one."""
+    stored = image.info.get("exif")
+    if stored:
+        return stored.removeprefix(b"Exif\x00\x00")
+    exif = image.getexif()
+    if image.format != "TIFF" or not exif:
+        return None
+    kept = Image.Exif()
+    for tag in _CHUNK_TAGS:
+        value = exif.get_ifd(tag) if tag in (34665, 34853) else exif.get(tag)
+        if value:
+            kept[tag] = value
+    return kept.tobytes().removeprefix(b"Exif\x00\x00") if len(kept) else None
+
+
+def upright_exif(block: bytes | None) -> bytes | None:
+    """Set the orientation tag to 1 and cut the link to the thumbnail, leaving all else in place.
+
+    Editing in place keeps maker notes valid, whose offsets count from the start of the block.
+    """
+    if block is None:
+        return None
+    order = {b"II": "<", b"MM": ">"}.get(block[:2])
+    if order is None:
+        return None
+    edited = bytearray(block)
+    try:
+        (start,) = struct.unpack_from(order + "I", edited, 4)
+        (entries,) = struct.unpack_from(order + "H", edited, start)
+        for entry in range(start + 2, start + 2 + 12 * entries, 12):
+            if struct.unpack_from(order + "H", edited, entry)[0] == _ORIENTATION:
+                struct.pack_into(order + "HIH", edited, entry + 2, 3, 1, 1)
+        struct.pack_into(order + "I", edited, start + 2 + 12 * entries, 0)
+    except struct.error:
+        return None
+    return bytes(edited)
+
+
+def write(path: Path, picture: Picture, quality: int = QUALITY) -> None:
+    """Write a picture; the file appears whole under its name or not at all. Raises as ``encode``.
+
+    Raises:
+        OSError: The folder cannot be written to, or the disk is full; nothing is left behind.
+    """
+    write_atomically(path, encode(picture, quality))
+
+
+def encode(picture: Picture, quality: int = QUALITY) -> bytes:
+    """Encode a picture in its format.
+
+    Args:
+        picture: What to encode; 16 bits only in PNG and TIFF, alpha not in JPEG and BMP.
+        quality: 1..100, for JPEG, WebP and AVIF; 100 is lossless in WebP.
+
+    Raises:
+        ValueError: The format cannot hold the picture; says which can.
+    """
+    deep = picture.pixels.dtype == np.uint16
+    if deep and picture.format not in SIXTEEN_BIT:
+        raise ValueError(f"{picture.format} cannot hold 16 bits; choose PNG or TIFF")
+    if picture.alpha is not None and picture.format not in WITH_ALPHA:
+        raise ValueError(f"{picture.format} cannot hold transparency; choose PNG, TIFF or WebP")
+    if picture.format == "TIFF":
+        return encode_tiff(picture)
+    if deep:
+        return encode_png16(picture)
+    image = Image.fromarray(channels_of(picture))
+    buffer = io.BytesIO()
+    image.save(buffer, picture.format, **save_options(picture, quality))
+    return buffer.getvalue()
+
+
+def channels_of(picture: Picture) -> NDArray[Any]:
+    """The samples as a file stores them: (H, W), or (H, W, 2, 3 or 4) with alpha last."""
+    # Neither OpenCV nor Pillow knows grey with alpha at 16 bits.
+    grey = picture.grey and (picture.alpha is None or picture.pixels.dtype == np.uint8)
+    colour = grey_of(picture.pixels) if grey else picture.pixels
+    return colour if picture.alpha is None else np.dstack([colour, picture.alpha])
+
+
+def grey_of(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Mean of the three channels, rounded: (H, W, 3) -> (H, W)."""
+    return ((pixels.sum(axis=2, dtype=np.uint32) * 2 + 3) // 6).astype(pixels.dtype)
+
+
+def save_options(picture: Picture, quality: int) -> dict[str, Any]:
+    """Keyword arguments for Pillow's ``save``: quality and what rides along."""
+    options: dict[str, Any] = {
+        key: value
+        for key, value in (
+            ("exif", picture.exif and b"Exif\x00\x00" + picture.exif),
+            ("icc_profile", picture.icc),
+            ("xmp", picture.xmp),
+            ("dpi", picture.dpi),
+        )
+        if value
+    }
+    match picture.format:
+        case "JPEG":
+            options |= {"quality": quality, "subsampling": 0, "optimize": True}
+        case "WEBP":
+            options |= {"quality": quality, "lossless": quality == 100, "exact": True}
+        case "AVIF":
+            options |= {"quality": quality}
+        case "PNG":
+            if xmp := options.pop("xmp", None):
+                options["pnginfo"] = text = PngImagePlugin.PngInfo()
+                text.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+    return options
+
+
+def encode_png16(picture: Picture) -> bytes:
+    """16-bit PNG by OpenCV, with the metadata chunks it does not write itself."""
+    samples = channels_of(picture)
+    if samples.ndim == 3:
+        samples = np.dstack([samples[..., 2::-1], samples[..., 3:]])
+    ok, encoded = cv2.imencode(".png", samples)
+    if not ok:
+        raise ValueError("16-bit PNG: encoding failed")
+    chunks = b""
+    if picture.icc:
+        chunks += png_chunk(b"iCCP", b"ICC profile\x00\x00" + zlib.compress(picture.icc))
+    if picture.dpi:
+        dots = (round(d / 0.0254) for d in picture.dpi)
+        chunks += png_chunk(b"pHYs", struct.pack(">IIB", *dots, 1))
+    if picture.exif:
+        chunks += png_chunk(b"eXIf", picture.exif)
+    data = encoded.tobytes()
+    header = 8 + 25  # signature and IHDR; metadata must stand before the pixels
+    return data[:header] + chunks + data[header:]
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    """Length, kind, data and checksum."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def encode_tiff(picture: Picture) -> bytes:
+    """TIFF of 8 or 16 bits, compressed; no library here writes 16-bit colour, or EXIF within.
+
+    Layout: header, directory, strips. The directory is Pillow's, sub-directories included; it
+    counts the strips' offsets from its own end.
+    """
+    samples = np.atleast_3d(channels_of(picture))
+    samples = samples.astype(samples.dtype.newbyteorder("<"))
+    height, width, count = samples.shape
+    rows = max(1, (1 << 20) // samples[0].nbytes)
+    differences = samples.copy()
+    differences[:, 1:] -= samples[:, :-1]
+    strips = [
+        zlib.compress(differences[top : top + rows].tobytes(), 6) for top in range(0, height, rows)
+    ]
+    lengths = [len(strip) for strip in strips]
+    directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
+    if picture.exif:
+        exif = Image.Exif()
+        exif.load(picture.exif)
+        for tag in _CHUNK_TAGS:
+            value = exif.get_ifd(tag) if tag in (34665, 34853) else exif.get(tag)
+            if value:
+                directory[tag] = dict(value) if tag in (34665, 34853) else value
+    directory[256], directory[257] = width, height
+    directory[258] = (8 * samples.itemsize,) * count
+    directory[259], directory[317] = 8, 2  # deflate, horizontal differencing
+    directory[262] = 2 if count > 2 else 1
+    directory[277], directory[278] = count, rows
+    directory.tagtype[273] = directory.tagtype[279] = TiffTags.LONG
+    directory[273] = tuple(int(offset) for offset in np.cumsum([0, *lengths[:-1]]))
+    directory[279] = tuple(lengths)
+    if picture.alpha is not None:
+        directory[338] = 2  # unassociated alpha
+    if picture.icc:
+        directory.tagtype[34675] = TiffTags.UNDEFINED
+        directory[34675] = picture.icc
+    if picture.dpi:
+        directory[282], directory[283], directory[296] = *picture.dpi, 2
+    return b"II*\x00\x08\x00\x00\x00" + directory.tobytes(8) + b"".join(strips)
+
