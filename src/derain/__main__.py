@@ -1,0 +1,5 @@
+"""`python -m derain` is `derain`."""
+
+from derain.cli import main
+
+main()

@@ -1,0 +1,131 @@
+"""How a network is run: an engine turns (N, 3, H, W) float32 in [0, 1] into the same, derained.
+
+Sides divide by the record's ``size_multiple``: whoever calls an engine pads.
+"""
+
+import platform
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derain.weights.record import Record
+
+Batch = NDArray[np.float32]  # (N, 3, H, W)
+
+
+class Engine(Protocol):
+    """A network ready to run."""
+
+    record: Record
+    name: str  # "OpenVINO", "torch"
+    device: str  # "CPU", "cuda:0 (NVIDIA ...)"
+    precision: str  # "f32" or "bf16"
+
+    def __call__(self, batch: Batch) -> Batch:
+        """(N, 3, H, W) in [0, 1] -> the same shape, unclipped."""
+        ...
+
+
+class Choice(NamedTuple):
+    """Which engine on which device, and why."""
+
+    engine: str  # "openvino" or "torch"
+    device: str  # as the engine names it
+    reason: str
+
+
+ENGINES = ("auto", "openvino", "torch")
+PRECISIONS = ("auto", "f32", "bf16")
+
+
+def choose(device: str = "auto", engine: str = "auto") -> Choice:
+    """Resolve ``auto``: a GPU through torch where there is one, else the CPU through OpenVINO.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        engine: One of ``ENGINES``.
+
+    Raises:
+        ValueError: Unknown engine or device, or a device that is not there.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
+    kind = device.partition(":")[0]
+    if kind not in ("auto", "cpu", "cuda", "mps"):
+        raise ValueError(f"unknown device {device!r}; known: auto, cpu, cuda, cuda:N, mps")
+    if kind in ("cuda", "mps"):
+        if engine == "openvino":
+            raise ValueError(f"OpenVINO runs on the CPU here, not on {device}; use --engine torch")
+        if missing := missing_accelerator(device):
+            raise ValueError(f"no {device}: {missing}; --device auto falls back to the CPU")
+        return Choice("torch", device, "as asked")
+    if kind == "cpu":
+        return Choice("torch" if engine == "torch" else "openvino", "cpu", "as asked")
+    if engine != "openvino":
+        for candidate in ("cuda", "mps"):
+            if likely(candidate) and not missing_accelerator(candidate):
+                return Choice("torch", candidate, "found")
+    return Choice("torch" if engine == "torch" else "openvino", "cpu", no_gpu_reason())
+
+
+def likely(device: str) -> bool:
+    """Whether it is worth the second that importing torch takes to look for this device."""
+    if device == "mps":
+        return platform.system() == "Darwin" and platform.machine() == "arm64"
+    return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()
+
+
+def no_gpu_reason() -> str:
+    """Why ``auto`` ended on the CPU, in a few words."""
+    if not (likely("cuda") or likely("mps")):
+        return "no GPU found"
+    return "a GPU needs `pip install derain[torch]`" if not has_torch() else "torch sees no GPU"
+
+
+def has_torch() -> bool:
+    """Whether torch is installed, without importing it."""
+    return find_spec("torch") is not None
+
+
+def missing_accelerator(device: str) -> str:
+    """Why a CUDA or MPS device cannot be used; empty if it can."""
+    if not has_torch():
+        return "torch is not installed (`pip install derain[torch]`)"
+    import torch
+
+    if device == "mps":
+        return "" if torch.backends.mps.is_available() else "torch finds no Apple GPU"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count == 0:
+        return "torch finds no CUDA device"
+    index = int(device.partition(":")[2] or 0)
+    return "" if index < count else f"there are {count} CUDA devices, numbered from 0"
+
+
+def load(path: Path, choice: Choice, precision: str = "auto", threads: int | None = None) -> Engine:
+    """Load a model file into an engine.
+
+    Args:
+        path: ``.onnx`` for OpenVINO, ``.safetensors`` for torch.
+        choice: From ``choose``.
+        precision: One of ``PRECISIONS``; ``auto`` is bf16 where the device multiplies in it.
+        threads: CPU threads; None leaves it to the engine.
+
+    Raises:
+        ValueError: Unknown precision, or a file that is no model of derain's; names it.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
+    if choice.engine == "torch":
+        if not has_torch():
+            raise ValueError(f"{path.name} needs torch: `pip install derain[torch]`")
+        from derain.engines.torch import TorchEngine
+
+        return TorchEngine(path, choice.device, precision, threads)
+    from derain.engines.openvino import OpenVINOEngine
+
+    return OpenVINOEngine(path, precision, threads)

@@ -1,0 +1,65 @@
+"""OpenVINO on the CPU, from an `.onnx` file."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+
+from derain.engines import Batch
+from derain.weights.record import KEY, Record, parse_record
+
+
+def read_model(path: Path) -> tuple[Any, Record]:
+    """The graph of an `.onnx` file and its record.
+
+    Raises:
+        ValueError: Not a model, or not one that derain wrote; names the file.
+    """
+    try:
+        model = ov.Core().read_model(path)
+    except RuntimeError:
+        raise ValueError(f"{path}: not an ONNX model") from None
+    if not model.has_rt_info(["framework", KEY]):
+        raise ValueError(f"{path}: not written by derain (it has no derain record)")
+    return model, parse_record(model.get_rt_info(["framework", KEY]).astype(str), path)
+
+
+class OpenVINOEngine:
+    """A network compiled by OpenVINO for the CPU.
+
+    Args:
+        path: An `.onnx` file that derain wrote.
+        precision: ``auto``, ``f32`` or ``bf16``.
+        threads: CPU threads; None leaves it to OpenVINO.
+
+    Raises:
+        ValueError: The file is no model of derain's, or the CPU has no bf16.
+    """
+
+    name = "OpenVINO"
+    device = "CPU"
+
+    def __init__(self, path: Path, precision: str = "auto", threads: int | None = None) -> None:
+        model, self.record = read_model(path)
+        core = ov.Core()
+        has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and not has_bf16:
+            raise ValueError("this CPU has no bf16; use --precision f32 or auto")
+        self.precision = "bf16" if has_bf16 and precision != "f32" else "f32"
+        # Said explicitly: OpenVINO's own default is bf16 wherever the CPU has it.
+        config = {"INFERENCE_PRECISION_HINT": self.precision, "PERFORMANCE_HINT": "LATENCY"}
+        if threads:
+            config["INFERENCE_NUM_THREADS"] = str(threads)
+        self.compiled = core.compile_model(model, "CPU", config)
+
+    def __call__(self, batch: Batch) -> Batch:
+        """(N, 3, H, W) in [0, 1] -> the same shape, unclipped.
+
+        Raises:
+            RuntimeError: OpenVINO returned another shape, as it does for sizes it cannot handle.
+        """
+        result = np.asarray(self.compiled(batch)[0])
+        if result.shape != batch.shape:
+            raise RuntimeError(f"OpenVINO returned {result.shape} for {batch.shape}")
+        return result

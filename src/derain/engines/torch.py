@@ -1,0 +1,66 @@
+"""torch on CPU, CUDA or MPS, from a `.safetensors` file."""
+
+from pathlib import Path
+
+import torch
+
+from derain.engines import Batch
+from derain.weights.files import load_network
+
+
+class TorchEngine:
+    """A folded network in torch, channels last.
+
+    Args:
+        path: A `.safetensors` file that derain wrote.
+        device: As torch names it.
+        precision: ``auto``, ``f32`` or ``bf16``.
+        threads: CPU threads, for the whole process; None leaves it to torch.
+
+    Raises:
+        ValueError: The file is no model of derain's; names it.
+    """
+
+    name = "torch"
+
+    def __init__(
+        self,
+        path: Path,
+        device: str = "cpu",
+        precision: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        network, self.record = load_network(path)
+        if threads:
+            torch.set_num_threads(threads)
+        fold = getattr(network, "fold", None)
+        network = fold() if fold else network
+        self.network = network.to(device, memory_format=torch.channels_last).eval()
+        self.torch_device = torch.device(device)
+        self.device = describe(self.torch_device)
+        fast = has_bf16(self.torch_device)
+        self.precision = "bf16" if precision == "bf16" or (fast and precision == "auto") else "f32"
+
+    @torch.inference_mode()
+    def __call__(self, batch: Batch) -> Batch:
+        """(N, 3, H, W) in [0, 1] -> the same shape, unclipped."""
+        x = torch.from_numpy(batch).to(self.torch_device, memory_format=torch.channels_last)
+        with torch.autocast(
+            self.torch_device.type, torch.bfloat16, enabled=self.precision == "bf16"
+        ):
+            y = self.network(x)
+        return y.float().cpu().contiguous().numpy()
+
+
+def describe(device: torch.device) -> str:
+    """The device and, for a GPU, its name."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device).upper() if device.type == "cpu" else str(device)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies matrices in bf16."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()

@@ -1,0 +1,65 @@
+"""Tiles cover a picture, their weights add up, and a local network shows no tiles."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from derain.tiles import pad, ramps, restore_tiled, starts
+
+
+@given(st.integers(1, 5000), st.integers(64, 1000), st.integers(8, 48))
+def test_tiles_cover_everything_with_the_overlap_asked_for(length, tile, overlap):
+    first = starts(length, tile, overlap)
+    assert first[0] == 0
+    assert first[-1] + min(tile, length) == length
+    assert all(b <= a + tile - overlap for a, b in zip(first, first[1:], strict=False))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 3000), st.integers(64, 700), st.integers(8, 48))
+def test_weights_add_up_to_one_everywhere(length, tile, overlap):
+    total = np.zeros(length)
+    for start, weight in zip(
+        starts(length, tile, overlap), ramps(length, tile, overlap), strict=True
+    ):
+        assert weight.min() >= 0
+        total[start : start + len(weight)] += weight
+    assert np.allclose(total, 1, atol=1e-6)
+
+
+def blur(tile):
+    return cv2.GaussianBlur(tile, (9, 9), 2, borderType=cv2.BORDER_REFLECT)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (63, 200), (200, 63), (129, 300), (301, 257)])
+def test_a_local_network_gives_the_same_with_and_without_tiles(size):
+    picture = np.random.default_rng(0).random((*size, 3), np.float32)
+    whole = blur(picture)
+    result = np.full_like(picture, np.nan)
+    calls = []
+
+    def run(tile):
+        calls.append(tile.shape)
+        return blur(tile)
+
+    # An overlap of 32 leaves out its outermost 8 pixels, more than the blur's reach of 4.
+    for first, strip in restore_tiled(run, lambda r, c: picture[r, c], size, 96, 32):
+        assert np.isnan(result[first : first + len(strip)]).all()
+        result[first : first + len(strip)] = strip
+    assert np.allclose(result, whole, atol=1e-6)
+    assert len(set(calls)) == 1
+    assert all(side <= 96 for side in calls[0][:2])
+
+
+@pytest.mark.parametrize(("multiple", "minimum"), [(16, 1), (4, 33), (1, 1)])
+@pytest.mark.parametrize("size", [(1, 1), (5, 40), (16, 16), (33, 64)])
+def test_padding_keeps_the_picture_and_reaches_the_multiple(size, multiple, minimum):
+    picture = np.random.default_rng(0).random((*size, 3), np.float32)
+    padded = pad(picture, multiple, minimum)
+    assert np.array_equal(padded[: size[0], : size[1]], picture)
+    for side, before in zip(padded.shape[:2], size, strict=True):
+        assert side % multiple == 0
+        assert side >= minimum
+        assert side < max(before, minimum) + multiple
