@@ -1,0 +1,286 @@
+"""Restore many pictures: find them, name the results, run, and go on when one fails."""
+
+import glob
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from derain import images
+from derain.atomic import write_atomically
+from derain.restore import Restorer
+
+SUFFIX = "_derained"
+PIPE = "-"
+MAX_DOWNLOAD = 500_000_000  # bytes
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to restore."""
+
+    source: str  # a path, a URL or "-"
+    target: Path | None  # None: standard output
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for every picture of a run."""
+
+    format: str | None = None  # a suffix such as "png"; None keeps each picture's own
+    quality: int = images.QUALITY
+    tile: str = "auto"
+    strength: float = 1.0
+    overwrite: bool = False
+    skip_existing: bool = False
+    max_pixels: int = images.MAX_PIXELS
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job."""
+
+    job: Job
+    status: str  # "restored", "skipped" or "failed"
+    seconds: float = 0.0
+    size: tuple[int, int] | None = None  # (H, W)
+    message: str = ""  # why it failed
+
+
+def is_url(source: str) -> bool:
+    """Whether a source is an http(s) address."""
+    return source.startswith(("http://", "https://"))
+
+
+def find(inputs: Sequence[str], recursive: bool = False) -> Iterator[tuple[str, Path | None, str]]:
+    """Expand files, folders, globs, URLs and "-".
+
+    Yields:
+        The source, the folder it was found in, and what is wrong with it, if anything is.
+    """
+    for entry in inputs:
+        path = Path(entry)
+        if entry == PIPE or is_url(entry) or path.is_file():
+            yield entry, None, ""
+        elif path.is_dir():
+            files = sorted(path.rglob("*") if recursive else path.iterdir())
+            pictures = [
+                f for f in files
+                if f.suffix.lower() in images.FORMATS and f.is_file() and f.name[0] != "."
+            ]  # fmt: skip
+            yield from ((str(f), path, "") for f in pictures)
+            if not pictures:
+                deeper = "" if recursive else "; --recursive looks into its folders"
+                yield entry, None, f"{entry}: no pictures in this folder{deeper}"
+        elif glob.has_magic(entry):
+            matches = sorted(m for m in glob.glob(entry, recursive=True) if Path(m).is_file())  # noqa: PTH207
+            yield from ((match, None, "") for match in matches)
+            if not matches:
+                yield entry, None, f"{entry}: nothing matches"
+        else:
+            yield entry, None, f"{entry}: no such file or folder"
+
+
+def plan(
+    inputs: Sequence[str],
+    out: str | None = None,
+    *,
+    recursive: bool = False,
+    suffix: str | None = None,
+    format: str | None = None,
+) -> tuple[list[Job], list[Outcome]]:
+    """Decide where each result goes.
+
+    Without ``out`` a result lies beside its picture under NAME_derained; in a folder ``out`` it
+    keeps its name, and its place in the tree that it came from. ``out`` is a file if there is one
+    picture and it ends like one.
+
+    Returns:
+        The jobs, and what cannot be done, as failed outcomes.
+
+    Raises:
+        ValueError: An unknown format.
+    """
+    if format and ending_of(format) not in images.FORMATS:
+        known = ", ".join(s.lstrip(".") for s in images.FORMATS)
+        raise ValueError(f"unknown format {format!r}; known: {known}")
+    beside = out is None
+    suffix = suffix if suffix is not None else (SUFFIX if beside else "")
+    found = list(dict.fromkeys(find(inputs, recursive)))
+    if beside and suffix:  # results of an earlier run are no pictures to restore
+        found = [f for f in found if f[1] is None or not Path(f[0]).stem.endswith(suffix)]
+    into_file = out is not None and len(found) == 1 and found[0][1] is None and is_file_name(out)
+    jobs: list[Job] = []
+    failed: list[Outcome] = []
+    taken: dict[Path | None, str] = {}
+    for source, root, problem in found:
+        if out == PIPE or (beside and source == PIPE):
+            target = None
+        elif into_file:
+            target = Path(str(out))
+        else:
+            name = Path(source_name(source))
+            ending = ending_of(format) if format else name.suffix
+            target = folder_for(source, root, out) / f"{name.stem}{suffix}{ending}"
+        if not problem and target in taken:
+            place = target or "standard output"
+            problem = f"{source}: {taken[target]} becomes {place} too; choose another -o for one"
+        job = Job(source, target)
+        if problem:
+            failed.append(Outcome(job, "failed", message=problem))
+        else:
+            taken[target] = source
+            jobs.append(job)
+    return jobs, failed
+
+
+def ending_of(format: str) -> str:
+    """"JPG" or ".jpg" -> ".jpg"."""
+    return f".{format.lower().lstrip('.')}"
+
+
+def is_file_name(out: str) -> bool:
+    """Whether ``-o`` names a picture rather than a folder."""
+    return Path(out).suffix.lower() in images.FORMATS and not Path(out).is_dir()
+
+
+def folder_for(source: str, root: Path | None, out: str | None) -> Path:
+    """Beside the source, or under ``out`` where the source lies under ``root``."""
+    if out is None:
+        return Path() if is_url(source) else Path(source).parent
+    return Path(out) / (Path(source).parent.relative_to(root) if root else Path())
+
+
+def source_name(source: str) -> str:
+    """The file name of a path or URL."""
+    if source == PIPE:
+        return "picture.png"
+    if is_url(source):
+        return Path(urllib.parse.unquote(urllib.parse.urlparse(source).path)).name or "picture.jpg"
+    return Path(source).name
+
+
+def fetch(source: str) -> bytes:
+    """The bytes of a path, URL or standard input.
+
+    Raises:
+        ValueError: The address does not answer, or sends more than ``MAX_DOWNLOAD``; names it.
+        OSError: The file cannot be read.
+    """
+    if source == PIPE:
+        return sys.stdin.buffer.read()
+    if not is_url(source):
+        return Path(source).read_bytes()
+    request = urllib.request.Request(source, headers={"User-Agent": "derain"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            data = answer.read(MAX_DOWNLOAD + 1)
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise ValueError(f"{source}: {reason}") from None
+    if len(data) > MAX_DOWNLOAD:
+        raise ValueError(f"{source}: larger than {MAX_DOWNLOAD / 1e6:g} MB")
+    return data
+
+
+def restore_one(job: Job, restorer: Restorer, settings: Settings) -> Outcome:
+    """Decode, restore, encode and write one picture.
+
+    Raises:
+        ValueError: The picture or the format; one line that names it.
+        OSError: Reading or writing failed.
+    """
+    start = time.perf_counter()
+    if job.target is not None and job.target.exists():
+        if settings.skip_existing:
+            return Outcome(job, "skipped")
+        if not settings.overwrite:
+            raise ValueError(f"{job.target}: exists already; --overwrite or --skip-existing")
+    picture = images.decode(fetch(job.source), job.source, settings.max_pixels)
+    result = restorer.restore(picture, tile=settings.tile, strength=settings.strength)
+    result = replace(result, format=target_format(job, settings, picture))
+    try:
+        data = images.encode(result, settings.quality)
+    except (ValueError, OSError, KeyError) as error:
+        raise ValueError(f"{job.source}: {error}") from None
+    if job.target is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(job.target, data)
+    height, width = picture.pixels.shape[:2]
+    return Outcome(job, "restored", time.perf_counter() - start, (height, width))
+
+
+def target_format(job: Job, settings: Settings, picture: images.Picture) -> str:
+    """The format by the target's name; to a pipe, by request or as it came."""
+    if job.target is not None:
+        return images.FORMATS.get(job.target.suffix.lower(), picture.format)
+    return images.FORMATS.get(ending_of(settings.format or ""), picture.format)
+
+
+def attempt(job: Job, restorer: Restorer, settings: Settings) -> Outcome:
+    """``restore_one``, with a failure as an outcome instead of an exception."""
+    try:
+        return restore_one(job, restorer, settings)
+    except ValueError as error:
+        return Outcome(job, "failed", message=str(error))
+    except (OSError, MemoryError, RuntimeError) as error:
+        return Outcome(job, "failed", message=describe(error, job))
+
+
+def describe(error: BaseException, job: Job) -> str:
+    """One line for a failure of the system, naming the file."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or job.target or job.source}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"{job.source}: out of memory; try --tile 256"
+    return f"{job.source}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+
+
+def run(
+    jobs: Sequence[Job],
+    restorer: Restorer,
+    settings: Settings,
+    workers: int = 2,
+    on_done: Callable[[Outcome], None] = lambda outcome: None,
+) -> list[Outcome]:
+    """Restore every picture; decoding and encoding of one overlap with the network of another.
+
+    At Ctrl-C pictures in progress stop at their next tile, finished ones stay.
+
+    Args:
+        jobs: From ``plan``.
+        restorer: One network for all.
+        settings: What holds for every picture.
+        workers: Pictures in flight at a time.
+        on_done: Called in this thread after each picture.
+
+    Returns:
+        One outcome per job, in the order of completion.
+    """
+    outcomes: list[Outcome] = []
+    queue = iter(jobs)
+    pool = ThreadPoolExecutor(max(workers, 1))
+    pending: set[Future[Outcome]] = set()
+    try:
+        while True:
+            while len(pending) < workers and (job := next(queue, None)):
+                pending.add(pool.submit(attempt, job, restorer, settings))
+            if not pending:
+                return outcomes
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                outcomes.append(future.result())
+                on_done(outcomes[-1])
+    except BaseException:
+        restorer.stop()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
