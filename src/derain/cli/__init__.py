@@ -1,0 +1,55 @@
+"""The command line: each command parses, calls one library function and prints.
+
+Heavy imports stay inside the commands, so that `derain --help` answers at once.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+import derain
+from derain.cli.doctor import doctor
+from derain.cli.export import export
+from derain.cli.models import models
+from derain.cli.restore import restore
+from derain.cli.train import train
+
+app = typer.Typer(
+    name="derain",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def show_version(asked: bool) -> None:
+    """Print the version and leave."""
+    if asked:
+        typer.echo(f"derain {derain.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=show_version, help="Print it.")
+    ] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where errors arise.")] = False,
+) -> None:
+    """Remove rain from photographs."""
+
+
+for command in (restore, models, doctor, train, export):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one line on stderr and exit code 1."""
+    try:
+        app()
+    except (ValueError, OSError, ImportError, ArithmeticError) as error:
+        if "--traceback" in sys.argv:
+            raise
+        sys.exit(f"error: {error}")

@@ -1,0 +1,23 @@
+"""What commands say to people: notes, tables and progress, all on stderr."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Print a line on stderr, above a progress bar if one is shown."""
+    err.print(text, markup=False)
+
+
+@contextmanager
+def progress(total: int, what: str = "pictures") -> Iterator[Callable[[], None]]:
+    """A bar for more than one item; yields what to call after each."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, disable=total < 2 or not err.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,53 @@
+"""`derain doctor`: what works on this machine, and how long a picture will take."""
+
+import os
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+PACKAGES = ("numpy", "pillow", "opencv-python-headless", "openvino", "torch", "onnxruntime")
+
+
+def doctor(
+    megapixels: Annotated[
+        float, typer.Option(min=0.1, help="Estimate the time for a picture of this size.")
+    ] = 12.0,
+) -> None:
+    """Check engines and devices, and time the default network."""
+    import numpy as np
+
+    import derain
+    from derain import engines
+    from derain.restore import load
+
+    typer.echo(f"derain {derain.__version__}, Python {platform.python_version()}")
+    typer.echo(f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores")
+    for package in PACKAGES:
+        typer.echo(f"  {package} {installed(package)}")
+    for device in ("cuda", "mps"):
+        typer.echo(f"{device}: {engines.missing_accelerator(device) or 'works'}")
+    picture = np.random.default_rng(0).random((384, 512, 3), np.float32)
+    working = [e for e in ("openvino", "torch") if e == "openvino" or engines.has_torch()]
+    for engine in working:
+        for precision in ("f32", "auto"):
+            restorer = load(device="cpu", engine=engine, precision=precision)
+            restorer(picture)
+            start = time.perf_counter()
+            restorer(picture)
+            seconds = time.perf_counter() - start
+            estimate = seconds * megapixels * 1e6 / picture[..., 0].size
+            typer.echo(
+                f"cpu, {restorer.engine.name} {restorer.engine.precision}: works, 512x384 in "
+                f"{seconds:.2f} s, {megapixels:g} megapixels in about {estimate:.1f} s"
+            )
+
+
+def installed(package: str) -> str:
+    """A package's version, or that it is not there."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

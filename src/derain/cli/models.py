@@ -1,0 +1,47 @@
+"""`derain models`: what there is, how large and how good it is."""
+
+from typing import Annotated
+
+import typer
+
+
+def models(
+    all: Annotated[
+        bool, typer.Option("--all", help="Every network of the papers, with cost (needs torch).")
+    ] = False,
+) -> None:
+    """List the weights that ship with derain, or every network that it can build."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    if all:
+        import torch
+
+        from derain.models import MODELS, build
+        from derain.models.cost import cost
+
+        for column in ("name", "parameters", "GMAC 512x384", "GMAC 256x256", "in its paper"):
+            table.add_column(column, justify="right" if "GMAC" in column else "left")
+        for name, entry in MODELS.items():
+            with torch.device("meta"):
+                network = build(name)
+            large, small = (cost(network, *size) for size in ((384, 512), (256, 256)))
+            table.add_row(
+                name, f"{large.parameters:,}", f"{large.gmacs:.1f}", f"{small.gmacs:.1f}",
+                entry.source,
+            )  # fmt: skip
+    else:
+        from derain.weights.catalog import DEFAULT, WEIGHTS
+        from derain.weights.record import read_safetensors_record
+
+        for column in ("name", "parameters", "GMAC 512x384", "scores", "licence", "about"):
+            table.add_column(column)
+        for name, weights in WEIGHTS.items():
+            record = read_safetensors_record(weights.file(".safetensors"))
+            table.add_row(
+                f"{name} (default)" if name == DEFAULT else name, f"{record.parameters:,}",
+                f"{record.gmacs:.1f}", "\n".join(f"{k} {v}" for k, v in record.scores.items()),
+                record.licence, f"{weights.about}\n{record.trained_on}",
+            )  # fmt: skip
+    Console(soft_wrap=not all).print(table)

@@ -1,0 +1,134 @@
+"""`derain restore`: rainy pictures in, clean pictures out."""
+
+import json
+import sys
+import warnings
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from derain.weights.catalog import DEFAULT
+
+if TYPE_CHECKING:
+    from derain.batch import Outcome
+    from derain.restore import Restorer
+
+
+def restore(
+    inputs: Annotated[
+        list[str], typer.Argument(help="Files, folders, globs, http(s) addresses, - for a pipe.")
+    ],
+    out: Annotated[
+        str | None, typer.Option("-o", "--out", help="A file, a folder, or - for a pipe.")
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("-r", "--recursive", help="Look into folders of folders.")
+    ] = False,
+    suffix: Annotated[
+        str | None,
+        typer.Option(help="Ends the names of results; _derained unless -o names a folder."),
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="jpg, png, webp, tif ...; else as the picture.")
+    ] = None,
+    quality: Annotated[
+        int, typer.Option(min=1, max=100, help="Of JPEG, WebP and AVIF.")
+    ] = 95,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results.")] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Go on where a batch stopped.")
+    ] = False,
+    strength: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="0 keeps the picture, 1 removes all rain.")
+    ] = 1.0,
+    model: Annotated[
+        str, typer.Option(help="A name that `derain models` lists, or a model file.")
+    ] = DEFAULT,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps.")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, openvino, torch.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, f32, bf16.")] = "auto",
+    tile: Annotated[str, typer.Option(help="auto, off, or the side in pixels.")] = "auto",
+    jobs: Annotated[int, typer.Option(min=1, help="Pictures in flight at a time.")] = 2,
+    log: Annotated[
+        Path | None, typer.Option(help="Append one line of JSON per picture to this file.")
+    ] = None,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Refuse pictures of more pixels than this.")
+    ] = 250_000_000,
+) -> None:
+    """Remove the rain from pictures; what cannot be restored is listed, the rest is done."""
+    from derain import batch
+    from derain.cli.console import note, progress
+    from derain.restore import load
+
+    warnings.showwarning = lambda message, *_: note(f"warning: {message}")
+    settings = batch.Settings(
+        format, quality, tile, strength, overwrite, skip_existing, max_pixels
+    )
+    todo, failed = batch.plan(inputs, out, recursive=recursive, suffix=suffix, format=format)
+    if any(job.target is None for job in todo) and sys.stdout.isatty():
+        raise ValueError("a picture would go to the terminal; redirect it or name a file with -o")
+    restorer = load(model, device=device, precision=precision, engine=engine)
+    restorer.tile_for(1, 1, tile)  # a wrong --tile is said once, before the first picture
+    note(what_runs(restorer, tile))
+    with (
+        log.open("a", encoding="utf-8") if log else nullcontext() as records,
+        progress(len(todo)) as advance,
+    ):
+
+        def done(outcome: "Outcome") -> None:
+            report(outcome, restorer, records)
+            advance()
+
+        for outcome in failed:
+            report(outcome, restorer, records)
+        try:
+            outcomes = failed + batch.run(todo, restorer, settings, jobs, done)
+        except KeyboardInterrupt:
+            note("stopped; finished pictures are kept, --skip-existing goes on from here")
+            raise typer.Exit(130) from None
+    counts = {s: sum(o.status == s for o in outcomes) for s in ("restored", "skipped", "failed")}
+    if len(outcomes) > 1:
+        note(", ".join(f"{n} {status}" for status, n in counts.items() if n))
+    if counts["failed"] and len(outcomes) > 1:
+        note("failed:\n" + "\n".join(f"  {o.message}" for o in outcomes if o.status == "failed"))
+    raise typer.Exit(1 if counts["failed"] else 0)
+
+
+def what_runs(restorer: "Restorer", tile: str) -> str:
+    """One line: model, weights, engine, device and why, precision, tiles."""
+    import derain
+    from derain.restore import TILE
+
+    record, engine = restorer.record, restorer.engine
+    tiles = f"tiles {TILE} where large" if tile == "auto" else f"tiles {tile}"
+    return (
+        f"derain {derain.__version__}: {record.name} ({record.network}, {record.trained_on}), "
+        f"{engine.name} on {engine.device} ({restorer.choice.reason}), {engine.precision}, {tiles}"
+    )
+
+
+def report(outcome: "Outcome", restorer: "Restorer", records: Any) -> None:
+    """Say what became of a picture, on the terminal and in the log."""
+    from derain.cli.console import note
+
+    source, target = outcome.job.source, outcome.job.target
+    match outcome.status:
+        case "restored":
+            note(f"{source} -> {target or 'standard output'}  {outcome.seconds:.2f} s")
+        case "skipped":
+            note(f"{source}: skipped, {target} is there")
+        case _:
+            note(f"error: {outcome.message}")
+    if records:
+        height, width = outcome.size or (None, None)
+        line = {
+            "source": source, "target": str(target) if target else None,
+            "status": outcome.status, "seconds": round(outcome.seconds, 3),
+            "width": width, "height": height, "error": outcome.message or None,
+            "model": restorer.record.name, "precision": restorer.engine.precision,
+        }  # fmt: skip
+        records.write(json.dumps(line) + "\n")
+        records.flush()
