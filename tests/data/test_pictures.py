@@ -1,0 +1,87 @@
+"""Pictures in memory, and a validation part whose backgrounds training never sees."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from derain.data.pictures import (
+    Pair,
+    group_by_background,
+    read_clean,
+    read_folders,
+    read_side_by_side,
+    split_by_background,
+)
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+
+
+def scene(seed, height=96, width=128):
+    """A smooth random picture, as photographs are at the scale of a thumbnail."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), np.uint8)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def recompressed(picture):
+    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 60])
+    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+
+
+def test_the_same_scene_in_another_file_is_one_background():
+    scenes = [scene(i) for i in range(20)]
+    pairs = [Pair(f"{i}", p) for i, p in enumerate(scenes + [recompressed(p) for p in scenes])]
+    groups = group_by_background(pairs)
+    assert np.array_equal(groups[:20], groups[20:])
+    assert len(np.unique(groups)) == 20
+
+
+def test_no_background_is_in_training_and_validation():
+    scenes = [scene(i) for i in range(20)]
+    pairs = [Pair(f"{i}", p) for i, p in enumerate(scenes + [recompressed(p) for p in scenes])]
+    training, validation = split_by_background(pairs, validation=5, seed=3)
+    assert len(validation) == 5
+    assert len(training) == 30
+    assert not {i % 20 for i in training} & {i % 20 for i in validation}
+    assert split_by_background(pairs, 5, seed=3) == (training, validation)
+    assert split_by_background(pairs, 5, seed=4)[1] != validation
+
+
+def test_layouts(tmp_path):
+    clean, rainy = scene(0), scene(1)
+    for folder in ("rainy", "clean", "both"):
+        (tmp_path / folder).mkdir()
+    cv2.imwrite(str(tmp_path / "clean" / "a.png"), clean)
+    cv2.imwrite(str(tmp_path / "rainy" / "a.png"), rainy)
+    cv2.imwrite(str(tmp_path / "both" / "a.png"), np.hstack([clean, rainy]))
+    for pairs in (read_folders(tmp_path), read_side_by_side(tmp_path / "both")):
+        assert np.array_equal(pairs[0].clean[..., ::-1], clean)
+        assert np.array_equal(pairs[0].rainy[..., ::-1], rainy)
+    assert read_clean(tmp_path / "clean")[0].rainy is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda d: (d / "rainy" / "b.png").write_bytes(b"x"), "b is not in both"),
+        (lambda d: (d / "rainy" / "a.png").write_bytes(b"x"), "a.png: not a picture"),
+        (lambda d: cv2.imwrite(str(d / "rainy" / "a.png"), scene(0, 64, 64)), "a is "),
+        (lambda d: (d / "clean" / "a.png").rename(d / "a.png"), "no pictures in it"),
+    ],
+)
+def test_what_is_wrong_with_a_folder_is_named(tmp_path, spoil, words):
+    for folder in ("rainy", "clean"):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "a.png"), scene(0))
+    assert len(read_folders(tmp_path)) == 1
+    spoil(tmp_path)
+    with pytest.raises(ValueError, match=words):
+        read_folders(tmp_path)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the benchmark data are not beside the project")
+def test_rain800_has_some_360_backgrounds():
+    pairs = read_side_by_side(SHARED / "data" / "train" / "rain800")
+    assert len(pairs) == 686
+    assert 350 <= len(np.unique(group_by_background(pairs))) <= 370
