@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from derain.models.mh2fnet import MH2FNet, MH2FNetConfig
 from derain.models.mspfn import MSPFN, MSPFNConfig
+from derain.models.nafnet import NAFNet, NAFNetConfig
 
 __all__ = ["MODELS", "Entry", "build"]
 
@@ -20,6 +22,10 @@ class Entry(NamedTuple):
 
 def _mspfn(source: str, **changes: Any) -> Entry:
     return Entry(MSPFN, MSPFNConfig(**changes), f"MSPFN, {source}")
+
+
+def _mh2fnet(source: str, **changes: Any) -> Entry:
+    return Entry(MH2FNet, MH2FNetConfig(**changes), f"MH2F-Net, {source}")
 
 
 MODELS: dict[str, Entry] = {
@@ -61,6 +67,19 @@ MODELS: dict[str, Entry] = {
         attention_units=(3, 3, 1),
         lstm_widths=(256, 128, 64),
         rru_widths=(32, 32, 32),
+    ),
+    "mh2fnet": _mh2fnet("N=8, Tables 2 and 3, Figure 7d"),
+    "mh2fnet-n4": _mh2fnet("Table 3", extraction_blocks=4),
+    "mh2fnet-n6": _mh2fnet("Table 3", extraction_blocks=6),
+    "mh2fnet-n10": _mh2fnet("Table 3", extraction_blocks=10),
+    "mh2fnet-nohadb": _mh2fnet("Figure 7a", hadb=False),
+    "mh2fnet-concat": _mh2fnet("Figure 7b", fusion="concat"),
+    "mh2fnet-add": _mh2fnet("Figure 7c", fusion="add"),
+    "nafnet": Entry(NAFNet, NAFNetConfig(), "NAFNet, the authors' width-32 layout"),
+    "nafnet-small": Entry(
+        NAFNet,
+        NAFNetConfig(encoder_blocks=(1, 1, 2), middle_blocks=4, decoder_blocks=(1, 1, 1)),
+        "NAFNet, reduced",
     ),
 }
 

@@ -1,6 +1,7 @@
-"""What two or more networks share."""
+"""What two or more networks share: checks of configurations, padding, concatenation."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,10 +14,37 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def require_at_least(minimum: int, config: Any, *names: str) -> None:
+    """Check fields that hold a whole number, or a tuple of them; None stands for a default."""
+    for name in names:
+        value = getattr(config, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            require(
+                number is None or (type(number) is int and number >= minimum),
+                f"{name} must be at least {minimum}: {value!r}",
+            )
+
+
+def require_one_of(config: Any, **allowed: tuple[Any, ...]) -> None:
+    """Check fields that hold one of a few values."""
+    for name, values in allowed.items():
+        value = getattr(config, name)
+        require(value in values, f"{name} must be one of {', '.join(map(str, values))}: {value!r}")
+
+
+def require_size(image: Tensor, minimum: int) -> None:
+    """Check that a picture (N, C, H, W) has at least ``minimum`` pixels on each side."""
+    height, width = image.shape[-2:]
+    require(
+        min(height, width) >= minimum,
+        f"image must be at least {minimum} x {minimum}: {height} x {width}",
+    )
+
+
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Pad the right and bottom so that height and width divide by ``multiple``.
 
-    Reflects where the side is long enough and repeats the last row or column where it is not.
+    Reflects; repeats the last row and column where a side is too short for that.
 
     Args:
         image: (N, C, H, W).

@@ -17,7 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from derain.models.blocks import concatenate, on_padded, require
+from derain.models.blocks import (
+    concatenate,
+    on_padded,
+    require,
+    require_at_least,
+    require_one_of,
+)
 
 Align = Literal["tf", "torch"]
 
@@ -47,31 +53,23 @@ class MSPFNConfig:
         Raises:
             ValueError: Names the field and what is allowed.
         """
-        for name in ("width", "levels", "strides", "reduction"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1: {getattr(self, name)}")
-        require(self.fine_modules >= 0, f"fine_modules must be at least 0: {self.fine_modules}")
+        require_at_least(1, self, "width", "levels", "strides", "reduction")
+        require_at_least(1, self, "attention_units", "lstm_widths", "rru_widths")
+        require_at_least(1, self, "reconstruction_width")
+        require_at_least(0, self, "fine_modules")
+        require_one_of(self, pyramid=("box", "gaussian"), align=("tf", "torch"))
         for name in ("lstm_widths", "rru_widths", "attention_units"):
             value = getattr(self, name)
-            if isinstance(value, tuple):
-                require(
-                    len(value) == self.levels,
-                    f"{name} must have one entry per level ({self.levels}): {value}",
-                )
-            for entry in value if isinstance(value, tuple) else [value]:
-                require(entry is None or entry >= 1, f"{name} must be at least 1: {value}")
+            single = value is None if name == "rru_widths" else isinstance(value, int)
+            require(
+                (single and name != "lstm_widths")
+                or (isinstance(value, tuple) and len(value) == self.levels),
+                f"{name} must be a tuple with one entry per level ({self.levels}): {value!r}",
+            )
         require(
             self.width % self.reduction == 0,
             f"width must divide by reduction ({self.reduction}): {self.width}",
         )
-        require(
-            self.reconstruction_width is None or self.reconstruction_width >= 1,
-            f"reconstruction_width must be at least 1: {self.reconstruction_width}",
-        )
-        require(
-            self.pyramid in ("box", "gaussian"),
-            f"pyramid must be 'box' or 'gaussian': {self.pyramid!r}",
-        )
-        require(self.align in ("tf", "torch"), f"align must be 'tf' or 'torch': {self.align!r}")
 
     def units(self, level: int) -> int:
         """Channel-attention units (N) at a level, counted from 0 at full resolution."""
@@ -119,9 +117,7 @@ class Up(nn.Module):
         if self.align == "torch":
             odd = (1 - height % 2, 1 - width % 2)
             weight = self.conv.weight
-            return self.act(
-                F.conv_transpose2d(x, weight, stride=2, padding=1, output_padding=odd)
-            )
+            return self.act(F.conv_transpose2d(x, weight, stride=2, padding=1, output_padding=odd))
         top, left = height % 2, width % 2
         return self.act(self.conv(x)[..., top : top + height, left : left + width])
 
@@ -183,7 +179,7 @@ class ConvLSTM(nn.Module):
 
     The convolution has the published shape, (4h, c + h, 3, 3) with gates i, j, f, o. With a zero
     state its hidden columns and its forget gate cannot change the output, so only the live part
-    is computed; the rest stays for the parameter count and for converted weights.
+    is computed; the rest stays for the parameter count and for converted weights until `fold`.
     """
 
     def __init__(self, inputs: int, hidden: int) -> None:
@@ -191,38 +187,24 @@ class ConvLSTM(nn.Module):
         self.conv = nn.Conv2d(inputs + hidden, 4 * hidden, 3, padding=1)
         self.inputs, self.hidden = inputs, hidden
 
+    def forward(self, x: Tensor) -> Tensor:
+        i, j, o = F.conv2d(x, *self.live(), padding=1).chunk(3, dim=1)
+        return torch.tanh(torch.sigmoid(i) * torch.tanh(j)) * torch.sigmoid(o)
+
     def live(self) -> tuple[Tensor, Tensor]:
         """Weight (3h, c, 3, 3) and bias (3h) of the gates i, j, o for the input alone."""
-        i, j, _, o = self.conv.weight[:, : self.inputs].chunk(4)
-        bias_i, bias_j, _, bias_o = self.conv.bias.chunk(4)  # type: ignore[union-attr]
-        return torch.cat([i, j, o]), torch.cat([bias_i, bias_j, bias_o])
+        weight, bias, h = self.conv.weight, self.conv.bias, self.hidden
+        assert bias is not None
+        if len(bias) == 3 * h:  # folded
+            return weight, bias
+        rows = [*range(2 * h), *range(3 * h, 4 * h)]
+        return weight[rows, : self.inputs], bias[rows]
 
-    def forward(self, x: Tensor) -> Tensor:
-        return gate(F.conv2d(x, *self.live(), padding=1))
-
-    def fold(self) -> "FoldedConvLSTM":
-        """The same function without the weights that cannot change it."""
-        folded = FoldedConvLSTM(self.inputs, self.hidden)
-        weight, bias = self.live()
-        folded.load_state_dict({"conv.weight": weight, "conv.bias": bias})
-        return folded.to(weight.device, weight.dtype)
-
-
-class FoldedConvLSTM(nn.Module):
-    """The live part of ``ConvLSTM``, for inference."""
-
-    def __init__(self, inputs: int, hidden: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, 3 * hidden, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return gate(self.conv(x))
-
-
-def gate(preactivations: Tensor) -> Tensor:
-    """tanh(sigmoid(i) tanh(j)) sigmoid(o), from i, j and o stacked along the channels."""
-    i, j, o = preactivations.chunk(3, dim=1)
-    return torch.tanh(torch.sigmoid(i) * torch.tanh(j)) * torch.sigmoid(o)
+    def fold(self) -> None:
+        """Drop the weights that cannot change the output."""
+        weight, bias = (nn.Parameter(parameter.detach()) for parameter in self.live())
+        self.conv.weight, self.conv.bias = weight, bias
+        self.conv.in_channels, self.conv.out_channels = self.inputs, 3 * self.hidden
 
 
 class RRU(nn.Sequential):
@@ -242,8 +224,7 @@ class ProgressiveFusion(nn.Module):
     def __init__(self, blocks: Sequence[nn.Module], config: MSPFNConfig) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
-        coarser = [config.levels - 1 - level if config.cross_scale else 0
-                   for level in range(config.levels)]  # fmt: skip
+        coarser = reversed(range(config.levels)) if config.cross_scale else [0] * config.levels
         self.ups = nn.ModuleList(
             nn.ModuleList(Up(config.width, config.width, config.align) for _ in range(count))
             for count in coarser
@@ -252,9 +233,7 @@ class ProgressiveFusion(nn.Module):
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         outputs: list[Tensor] = []
         raised: list[Tensor] = []  # the coarser outputs, each brought up to the level at hand
-        for x, block, ups in zip(
-            reversed(features), reversed(self.blocks), reversed(self.ups), strict=True
-        ):
+        for x, block, ups in zip(features[::-1], self.blocks[::-1], self.ups[::-1], strict=True):
             raised = [up(y, like=x) for up, y in zip(ups, raised, strict=False)]  # type: ignore
             outputs.append(x + block(sum(raised, start=x)))
             raised.append(outputs[-1])
@@ -328,9 +307,8 @@ class MSPFN(nn.Module):
         width, levels = config.width, range(config.levels)
         rru_widths = config.rru_widths or config.lstm_widths
         self.initial = nn.ModuleList(Conv(3, width) for _ in levels)
-        self.coarse = ProgressiveFusion(
-            [RRU(width, rru_widths[i], config.lstm_widths[i]) for i in levels], config
-        ) if config.coarse_fusion else nn.Identity()  # fmt: skip
+        rrus = [RRU(width, rru_widths[i], config.lstm_widths[i]) for i in levels]
+        self.coarse = ProgressiveFusion(rrus, config) if config.coarse_fusion else nn.Identity()
         self.fine = nn.ModuleList(
             ProgressiveFusion([URAB(config, level) for level in levels], config)
             for _ in range(config.fine_modules)
@@ -360,9 +338,9 @@ class MSPFN(nn.Module):
     def fold(self) -> "MSPFN":
         """A copy that computes the same, bit for bit, without its dead weights."""
         folded = copy.deepcopy(self)
-        for block in folded.modules():
-            if isinstance(block, RRU):
-                block[1] = block[1].fold()  # type: ignore[operator]
+        for cell in folded.modules():
+            if isinstance(cell, ConvLSTM):
+                cell.fold()
         return folded
 
 
