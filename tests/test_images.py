@@ -57,6 +57,8 @@ def test_sixteen_bits_survive(format, grey, alpha):
     assert again.icc == SRGB
     assert again.dpi == pytest.approx((240, 240), abs=0.01)
     if alpha:
+        assert again.alpha is not None
+        assert picture.alpha is not None
         assert np.array_equal(again.alpha, picture.alpha)
     else:
         assert again.grey is grey
@@ -133,7 +135,7 @@ def test_every_mode_becomes_rgb_and_keeps_grey_and_alpha(mode, grey, alpha):
     assert picture.pixels.shape == (21, 34, 3)
     assert picture.grey is grey
     assert (picture.alpha is not None) is alpha
-    if alpha:
+    if picture.alpha is not None:
         assert np.array_equal(picture.alpha, np.asarray(image)[..., -1])
     if mode != "CMYK":
         expected = np.asarray(image.convert("RGB"))

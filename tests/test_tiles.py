@@ -1,5 +1,7 @@
 """Tiles cover a picture, their weights add up, and a local network shows no tiles."""
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ def test_tiles_cover_everything_with_the_overlap_asked_for(length, tile, overlap
     first = starts(length, tile, overlap)
     assert first[0] == 0
     assert first[-1] + min(tile, length) == length
-    assert all(b <= a + tile - overlap for a, b in zip(first, first[1:], strict=False))
+    assert all(b <= a + tile - overlap for a, b in pairwise(first))
 
 
 @settings(deadline=None)

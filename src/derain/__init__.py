@@ -1,9 +1,9 @@
 """derain removes rain from photographs.
 
-    import derain
+import derain
 
-    restorer = derain.load()
-    clean = restorer(rainy)  # a path, a Pillow image or a NumPy array
+restorer = derain.load()
+clean = restorer(rainy)  # a path, a Pillow image or a NumPy array
 """
 
 from typing import TYPE_CHECKING, Any

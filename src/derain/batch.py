@@ -140,7 +140,7 @@ def plan(
 
 
 def ending_of(format: str) -> str:
-    """"JPG" or ".jpg" -> ".jpg"."""
+    """The suffix for a format as people write it: JPG, jpg or .jpg gives .jpg."""
     return f".{format.lower().lstrip('.')}"
 
 

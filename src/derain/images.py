@@ -116,7 +116,9 @@ def sixteen_bit(image: Image.Image, data: bytes) -> NDArray[np.uint16] | None:
         deep = image.format == "TIFF" and 16 in np.atleast_1d(image.tag_v2.get(258, 8))  # type: ignore
     if not deep:
         return None
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a damaged file is ours to report
+    cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_SILENT
+    )  # a damaged file is ours to report
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16:
         raise OSError("16-bit pixels cannot be decoded")
@@ -375,4 +377,3 @@ def encode_tiff(picture: Picture) -> bytes:
     if picture.dpi:
         directory[282], directory[283], directory[296] = *picture.dpi, 2
     return b"II*\x00\x08\x00\x00\x00" + directory.tobytes(8) + b"".join(strips)
-

@@ -43,9 +43,7 @@ class Restorer:
         self._running = threading.Lock()
         self._stop = threading.Event()
 
-    def __call__(
-        self, picture: Any, *, tile: int | str = "auto", strength: float = 1.0
-    ) -> Any:
+    def __call__(self, picture: Any, *, tile: int | str = "auto", strength: float = 1.0) -> Any:
         """Remove the rain.
 
         Args:
@@ -148,9 +146,7 @@ class Restorer:
         result.info = dict(image.info)
         return result
 
-    def _restore_array(
-        self, array: NDArray[Any], tile: int | str, strength: float
-    ) -> NDArray[Any]:
+    def _restore_array(self, array: NDArray[Any], tile: int | str, strength: float) -> NDArray[Any]:
         if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
             raise ValueError(f"an array must be (H, W), (H, W, 3) or (H, W, 4): {array.shape}")
         if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":

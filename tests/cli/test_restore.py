@@ -124,14 +124,14 @@ def test_an_address(derain, tmp_path):
     source = picture(tmp_path / "web.jpg")
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802  the base class's name
+        def do_GET(self):
             found = self.path == "/web.jpg"
             self.send_response(200 if found else 404)
             self.end_headers()
             if found:
                 self.wfile.write(source.read_bytes())
 
-        def log_message(self, *args):
+        def log_message(self, format, *args):
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -29,7 +29,9 @@ def crops():
 
 def test_a_crop_depends_on_seed_and_index_alone(crops):
     alone = [crops[i] for i in range(24)]
-    loader = DataLoader(crops, batch_sampler=[range(k, k + 8) for k in (0, 8, 16)], num_workers=2)
+    loader = DataLoader(
+        crops, batch_sampler=[[*range(k, k + 8)] for k in (0, 8, 16)], num_workers=2
+    )
     together = [pair for rainy, clean in loader for pair in zip(rainy, clean, strict=True)]
     for (a, b), (c, d) in zip(alone, together, strict=True):
         assert torch.equal(a, c)

@@ -1,6 +1,7 @@
 """Pictures in memory, and a validation part whose backgrounds training never sees."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,13 +19,13 @@ from derain.data.pictures import (
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
 
-def scene(seed, height=96, width=128):
+def scene(seed: int, height: int = 96, width: int = 128) -> Any:
     """A smooth random picture, as photographs are at the scale of a thumbnail."""
     coarse = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def recompressed(picture):
+def recompressed(picture: Any) -> Any:
     _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 60])
     return cv2.imdecode(data, cv2.IMREAD_COLOR)
 
@@ -57,6 +58,7 @@ def test_layouts(tmp_path):
     cv2.imwrite(str(tmp_path / "both" / "a.png"), np.hstack([clean, rainy]))
     for pairs in (read_folders(tmp_path), read_side_by_side(tmp_path / "both")):
         assert np.array_equal(pairs[0].clean[..., ::-1], clean)
+        assert pairs[0].rainy is not None
         assert np.array_equal(pairs[0].rainy[..., ::-1], rainy)
     assert read_clean(tmp_path / "clean")[0].rainy is None
 

@@ -550,7 +550,10 @@ def test_channels_last_and_mixed_precision_give_the_same_picture() -> None:
         ({"lstm_widths": (8, 0, 4)}, "lstm_widths must be at least 1"),
         ({"rru_widths": (8, 4)}, r"rru_widths must be a tuple with one entry per level \(3\)"),
         ({"attention_units": 0}, "attention_units must be at least 1"),
-        ({"attention_units": (1, 1)}, r"attention_units must be a tuple with one entry per level \(3\)"),
+        (
+            {"attention_units": (1, 1)},
+            r"attention_units must be a tuple with one entry per level \(3\)",
+        ),
         ({"strides": 0}, "strides must be at least 1: 0"),
         ({"reduction": 0}, "reduction must be at least 1: 0"),
         ({"reconstruction_width": 0}, "reconstruction_width must be at least 1: 0"),

@@ -68,7 +68,7 @@ def test_what_is_wrong_is_named(tmp_path, old, new, words):
 
 
 def test_a_missing_recipe_is_named(tmp_path):
-    with pytest.raises(ValueError, match="nowhere.toml: no such recipe"):
+    with pytest.raises(ValueError, match=r"nowhere.toml: no such recipe"):
         read_recipe(tmp_path / "nowhere.toml")
 
 

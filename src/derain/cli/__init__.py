@@ -36,7 +36,9 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=show_version, help="Print it.")
     ] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", help="Show where errors arise.")] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where errors arise.")
+    ] = False,
 ) -> None:
     """Remove rain from photographs."""
 

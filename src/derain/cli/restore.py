@@ -33,9 +33,7 @@ def restore(
     format: Annotated[
         str | None, typer.Option(help="jpg, png, webp, tif ...; else as the picture.")
     ] = None,
-    quality: Annotated[
-        int, typer.Option(min=1, max=100, help="Of JPEG, WebP and AVIF.")
-    ] = 95,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG, WebP and AVIF.")] = 95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results.")] = False,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Go on where a batch stopped.")
@@ -64,9 +62,7 @@ def restore(
     from derain.restore import load
 
     warnings.showwarning = lambda message, *_: note(f"warning: {message}")
-    settings = batch.Settings(
-        format, quality, tile, strength, overwrite, skip_existing, max_pixels
-    )
+    settings = batch.Settings(format, quality, tile, strength, overwrite, skip_existing, max_pixels)
     todo, failed = batch.plan(inputs, out, recursive=recursive, suffix=suffix, format=format)
     if any(job.target is None for job in todo) and sys.stdout.isatty():
         raise ValueError("a picture would go to the terminal; redirect it or name a file with -o")

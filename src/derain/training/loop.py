@@ -3,7 +3,7 @@
 import copy
 import csv
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from derain.data.crops import Crops, Source, center_crop, to_tensor
 from derain.data.pictures import (
@@ -77,7 +77,8 @@ def train(
     """
     if run.exists() and any(run.iterdir()) and not resume:
         raise ValueError(f"{run}: not empty; choose another folder or go on with --resume")
-    network = build(recipe.network, **recipe.options).to(device, memory_format=torch.channels_last)
+    network = build(recipe.network, **recipe.options).to(device)
+    network = network.to(memory_format=torch.channels_last)
     average = copy.deepcopy(network).eval()
     optimiser = make_optimiser(network, recipe)
     step, before, psnr = 0, 0.0, None
@@ -129,7 +130,7 @@ def train(
                     "psnr": psnr,
                 },
             )
-            weights = save_result(average, recipe, run, step, elapsed, psnr)
+            save_result(average, recipe, run, step, elapsed, psnr)
             log(run / "metrics.csv", step, elapsed, float(np.mean(losses)), psnr)
             last_checkpoint = time.monotonic()
         on_step(Progress(step, share, float(np.mean(losses)), psnr, elapsed))
@@ -161,12 +162,27 @@ def read_sources(recipe: Recipe, root: Path) -> tuple[list[Source], list[Pair]]:
     return sources, validation
 
 
+class Batches(Sampler[list[int]]):
+    """Step i takes the items [i * size, (i + 1) * size)."""
+
+    def __init__(self, first: int, last: int, size: int) -> None:
+        self.steps, self.size = range(first, last), size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield the items of each step."""
+        for step in self.steps:
+            yield [*range(step * self.size, (step + 1) * self.size)]
+
+    def __len__(self) -> int:
+        """How many steps."""
+        return len(self.steps)
+
+
 def loader(sources: list[Source], recipe: Recipe, step: int) -> DataLoader[Any]:
     """Batches of crops from ``step`` on, made by one worker beside the training."""
-    batch = recipe.data.batch
     return DataLoader(
         Crops(sources, recipe.data.patch, recipe.seed),
-        batch_sampler=[range(i * batch, (i + 1) * batch) for i in range(step, recipe.steps)],
+        batch_sampler=Batches(step, recipe.steps, recipe.data.batch),
         num_workers=1,
         prefetch_factor=16,
     )
@@ -177,9 +193,7 @@ def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     o = recipe.optimiser
     if o.kind == "adam":
         return torch.optim.Adam(network.parameters(), lr=o.lr, fused=True)
-    return torch.optim.AdamW(
-        network.parameters(), lr=o.lr, weight_decay=o.weight_decay, fused=True
-    )
+    return torch.optim.AdamW(network.parameters(), lr=o.lr, weight_decay=o.weight_decay, fused=True)
 
 
 def to_float(batch: Tensor, device: str) -> Tensor:
@@ -197,12 +211,13 @@ def autocast(device: str) -> torch.autocast:
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Exponential moving average of the weights."""
-    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+    for mean, value in zip(average.parameters(), network.parameters(), strict=True):
+        mean.lerp_(value, 1 - decay)
 
 
 @torch.no_grad()
 def validate(network: nn.Module, pairs: list[Pair], device: str) -> float:
-    """Mean PSNR over RGB (dB), to watch a run by; ``derain evaluate`` makes the numbers to quote."""
+    """Mean PSNR over RGB (dB), to watch a run by; the numbers to quote come from evaluation."""
     values = []
     for pair in pairs:
         assert pair.rainy is not None

@@ -123,5 +123,5 @@ def convert(hint: Any, value: Any, where: str) -> Any:
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
-        raise ValueError(f"{where} must be of type {hint.__name__}: {value!r}")
+        raise ValueError(f"{where} must be of type {getattr(hint, '__name__', hint)}: {value!r}")
     return value

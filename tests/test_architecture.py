@@ -1,0 +1,71 @@
+"""Imports point one way, as ARCHITECTURE.md says."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "derain"
+# Room -> rooms it may import. What a room may not import it cannot come to depend on by accident.
+BASE = {"atomic", "weights", "models", "losses", "metrics", "images", "tiles", "engines", "data"}
+ALLOWED = {
+    "atomic": set(),
+    "losses": set(),
+    "tiles": set(),
+    "models": set(),
+    "images": {"atomic"},
+    "metrics": {"atomic"},
+    "rain": {"images", "atomic", "metrics"},
+    "engines": {"weights"},
+    "weights": {"models", "atomic"},
+    "data": {"rain", "images", "metrics"},
+    "restore": {"engines", "images", "tiles", "weights"},
+    "batch": {"restore", "images", "atomic"},
+    "export": {"engines", "weights"},
+    "training": BASE | {"rain", "export"},
+    "evaluation": BASE | {"restore"},
+    "__init__": {"restore", "weights"},
+    "__main__": {"cli"},
+}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = []
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            modules = [node.module or ""]
+            if node.module == "derain":
+                modules = [f"derain.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        rooms |= {m.split(".")[1] for m in modules if m.startswith("derain.")}
+    return rooms - {"__version__"}
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.name))
+def test_imports_point_one_way(path):
+    here = room(path)
+    if here != "cli":
+        assert imported_rooms(path) - {here} <= ALLOWED[here]
+
+
+def test_every_room_is_named_in_the_architecture():
+    text = (SOURCE.parents[1] / "ARCHITECTURE.md").read_text()
+    rooms = {room(path) for path in SOURCE.rglob("*.py")} - {"__main__"}
+    missing = {r for r in rooms if f"`{r}" not in text}
+    assert not missing
+
+
+def test_only_the_command_line_prints_or_exits():
+    for path in SOURCE.rglob("*.py"):
+        if room(path) in ("cli", "__main__"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called not in ("print", "sys.exit", "exit"), f"{path.name}: {called}"
