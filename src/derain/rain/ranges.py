@@ -1,0 +1,263 @@
+"""Ranges of a preset, how a value is drawn from one, and how a user overrides one.
+
+A preset holds a table of ranges by name. A name has one meaning in every preset, so that the
+limits of what is possible are one table, `LIMITS`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Every value between `low` and `high` is equally likely."""
+
+    low: float
+    high: float
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """Return one value."""
+        return float(rng.uniform(self.low, self.high))
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Every ratio is equally likely: as much between 1 and 2 as between 2 and 4."""
+
+    low: float
+    high: float
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """Return one value."""
+        return float(np.exp(rng.uniform(np.log(self.low), np.log(self.high))))
+
+
+@dataclass(frozen=True)
+class Normal:
+    """A bell curve without what lies outside [low, high]."""
+
+    mean: float
+    sd: float
+    low: float = -np.inf
+    high: float = np.inf
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """Return one value."""
+        while True:  # clipping would pile up a direction at the limit that no other rain has
+            value = float(rng.normal(self.mean, self.sd))
+            if self.low <= value <= self.high:
+                return value
+
+
+@dataclass(frozen=True)
+class LogNormal:
+    """A bell curve of the logarithm (`sd`) around `median`, cut to [low, high]."""
+
+    median: float
+    sd: float
+    low: float
+    high: float
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """Return one value."""
+        return float(np.clip(self.median * np.exp(rng.normal(0, self.sd)), self.low, self.high))
+
+
+@dataclass(frozen=True)
+class Integers:
+    """Every integer from `low` to `high`, both included."""
+
+    low: int
+    high: int
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """Return one value."""
+        return float(rng.integers(self.low, self.high + 1))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of the listed values."""
+
+    options: tuple[float, ...]
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """Return one value."""
+        return float(self.options[rng.integers(len(self.options))])
+
+
+Range = Uniform | LogUniform | Normal | LogNormal | Integers | Choice
+Ranges = dict[str, Range]
+Changes = Mapping[str, float | Sequence[float]]
+
+
+def constant(value: float) -> Uniform:
+    """A range of one value."""
+    return Uniform(value, value)
+
+
+class Draw:
+    """Draws from the ranges of one preset and remembers what it drew.
+
+    Args:
+        rng: The generator of this (seed, index); recipes take their other randomness from it too.
+        ranges: The ranges of the preset.
+    """
+
+    def __init__(self, rng: np.random.Generator, ranges: Ranges) -> None:
+        self.rng = rng
+        self.ranges = ranges
+        self._drawn: dict[str, list[float]] = {}
+        self._notes: dict[str, Any] = {}
+
+    def __call__(self, key: str) -> float:
+        """Draw one value of the range `key`."""
+        value = self.ranges[key].draw(self.rng)
+        self._drawn.setdefault(key, []).append(value)
+        return value
+
+    def chance(self, key: str) -> bool:
+        """Toss a coin that shows heads with the probability `key`."""
+        return bool(self.rng.random() < self(key))
+
+    def note(self, key: str, value: Any) -> None:
+        """Remember something that follows from the draws; it must be fit for JSON."""
+        self._notes[key] = value
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What was drawn: a number per key, a list where a key was drawn repeatedly; the notes."""
+        drawn = {key: v[0] if len(v) == 1 else v for key, v in self._drawn.items()}
+        return drawn | self._notes
+
+
+def override(ranges: Ranges, changes: Changes) -> Ranges:
+    """Replace ranges of a preset by a number or by a (low, high) pair.
+
+    A pair keeps the manner of the range it replaces: logarithmic ranges stay logarithmic,
+    integers stay integers.
+
+    Args:
+        ranges: The ranges of a preset.
+        changes: Name -> number or (low, high).
+
+    Returns:
+        A changed copy of `ranges`.
+
+    Raises:
+        ValueError: If a name is unknown to the preset, or a range is not possible.
+    """
+    check_keys(changes, ranges)
+    return {**ranges, **{key: _parse(key, new, ranges[key]) for key, new in changes.items()}}
+
+
+def check_keys(changes: Iterable[str], allowed: Iterable[str]) -> None:
+    """Raise ValueError for an override that no range answers to; it lists the allowed names."""
+    allowed = sorted(allowed)
+    for key in changes:
+        if key not in allowed:
+            raise ValueError(f"unknown override {key!r}; allowed keys: {', '.join(allowed)}")
+
+
+def _parse(key: str, value: float | Sequence[float], old: Range) -> Range:
+    """Turn the user's number or pair into a range like `old`, or say why it cannot be one."""
+    pair = value if isinstance(value, Sequence) else (value, value)  # text fails in float() below
+    floor, ceiling = LIMITS[key]
+    try:
+        low, high = (float(v) for v in pair)
+        possible = floor <= low <= high <= ceiling
+    except (TypeError, ValueError):
+        low, high, possible = 0.0, 0.0, False
+    whole = isinstance(old, Integers)
+    if not possible or (whole and (low % 1 or high % 1)):
+        kind = "an integer" if whole else "a number"
+        raise ValueError(
+            f"override {key!r}: {value!r} is not possible; "
+            f"give {kind} or (low, high) within [{floor:g}, {ceiling:g}]"
+        )
+    if whole:
+        return Integers(int(low), int(high))
+    if isinstance(old, LogUniform | LogNormal) and low > 0:
+        return LogUniform(low, high)
+    return Uniform(low, high)
+
+
+_SHARE = (0.0, 1.0)
+_ANGLE = (0.0, 180.0)
+_TURN = (-90.0, 90.0)
+_SPREAD = (0.0, 45.0)
+_LENGTH = (2.0, 2000.0)
+_WIDTH = (0.9, 50.0)
+_PEAK = (0.01, 1.0)
+
+LIMITS: dict[str, tuple[float, float]] = {
+    "amount": (0.001, 1.0),
+    "amplitude": (0.0, 10.0),
+    "angle": _ANGLE,
+    "angle_offset": _TURN,
+    "angle_spread": _SPREAD,
+    "augment_share": _SHARE,
+    "bar_length": _LENGTH,
+    "bar_peak": _PEAK,
+    "bar_share": _SHARE,
+    "bar_spread": _SPREAD,
+    "bar_wide_share": _SHARE,
+    "black": (0.0, 0.9),
+    "brightness": (0.0, 1.0),
+    "camera_blur": (1.0, 25.0),
+    "camera_blur_share": _SHARE,
+    "concentration": (0.1, 100.0),
+    "crossing_offset": _TURN,
+    "crossing_share": _SHARE,
+    "day_airlight": _SHARE,
+    "day_brightness": _SHARE,
+    "day_veil": (0.0, 10.0),
+    "depth_power": (0.1, 10.0),
+    "direction": _ANGLE,
+    "exposure": (0.1, 10.0),
+    "gamma": (0.1, 10.0),
+    "grain": (1.0, 100.0),
+    "groups": (1.0, 12.0),
+    "heavy_mean": _SHARE,
+    "heavy_share": _SHARE,
+    "horizon": (0.0, 0.95),
+    "intensity": (0.0, 20.0),
+    "jpeg_quality": (1.0, 100.0),
+    "jpeg_share": _SHARE,
+    "lamp_power": _SHARE,
+    "lamp_radius": (0.001, 1.0),
+    "lamps": (0.0, 50.0),
+    "layers": (1.0, 10.0),
+    "length": _LENGTH,
+    "length_scale": (0.1, 10.0),
+    "light_mean": _SHARE,
+    "mean": _SHARE,
+    "mirror_share": _SHARE,
+    "night_airlight": _SHARE,
+    "night_brightness": _SHARE,
+    "night_gamma": (0.1, 10.0),
+    "night_share": _SHARE,
+    "night_veil": (0.0, 10.0),
+    "offset": (0.0, 0.9),
+    "particle_share": _SHARE,
+    "peak": _PEAK,
+    "plane_angle": _TURN,
+    "rotation": _TURN,
+    "second_angle": _TURN,
+    "sensor_noise": (0.0, 0.5),
+    "size_share": _SHARE,
+    "soft": (0.0, 20.0),
+    "soft_length": _LENGTH,
+    "soft_peak": _PEAK,
+    "soft_spread": _SPREAD,
+    "soft_width": _WIDTH,
+    "spread": _SPREAD,
+    "very_near_share": _SHARE,
+    "very_near_width": _WIDTH,
+    "white": (0.9, 1.0),
+    "width": _WIDTH,
+    "zoom": (0.1, 10.0),
+}
