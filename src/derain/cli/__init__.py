@@ -13,6 +13,7 @@ from derain.cli.doctor import doctor
 from derain.cli.export import export
 from derain.cli.models import models
 from derain.cli.restore import restore
+from derain.cli.synthesize import synthesize
 from derain.cli.train import train
 
 app = typer.Typer(
@@ -43,7 +44,7 @@ def options(
     """Remove rain from photographs."""
 
 
-for command in (restore, models, doctor, train, export):
+for command in (restore, models, doctor, synthesize, train, export):
     app.command()(command)
 
 

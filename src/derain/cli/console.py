@@ -15,9 +15,9 @@ def note(text: str) -> None:
 
 
 @contextmanager
-def progress(total: int, what: str = "pictures") -> Iterator[Callable[[], None]]:
-    """A bar for more than one item; yields what to call after each."""
+def progress(what: str = "pictures") -> Iterator[Callable[[int, int], None]]:
+    """A bar for more than one item; yields what to call with (done, in all) after each."""
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, disable=total < 2 or not err.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
+    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task(what, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=total > 1)

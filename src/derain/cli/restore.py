@@ -71,13 +71,15 @@ def restore(
     note(what_runs(restorer, tile))
     with (
         log.open("a", encoding="utf-8") if log else nullcontext() as records,
-        progress(len(todo)) as advance,
+        progress() as show,
     ):
 
         def done(outcome: "Outcome") -> None:
             report(outcome, restorer, records)
-            advance()
+            finished.append(outcome)
+            show(len(finished), len(todo))
 
+        finished: list[Outcome] = []
         for outcome in failed:
             report(outcome, restorer, records)
         try:

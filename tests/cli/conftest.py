@@ -1,0 +1,25 @@
+"""What the tests of the command line share."""
+
+import sys
+
+import pytest
+
+from derain.cli import main
+
+
+@pytest.fixture
+def derain(monkeypatch, capsys):
+    """Run a command line; returns exit code, stdout and stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["derain", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        code = exit_.value.code
+        out, err = capsys.readouterr()
+        if isinstance(code, str):
+            code, err = 1, err + code + "\n"
+        assert "Traceback" not in err
+        return code or 0, out, err
+
+    return run
