@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from derain.models.dcsfn import DCSFN, DCSFNConfig
 from derain.models.mh2fnet import MH2FNet, MH2FNetConfig
 from derain.models.mspfn import MSPFN, MSPFNConfig
 from derain.models.nafnet import NAFNet, NAFNetConfig
+from derain.models.prenet import PReNet, PReNetConfig
 
 __all__ = ["MODELS", "Entry", "build"]
 
@@ -22,6 +24,10 @@ class Entry(NamedTuple):
 
 def _mspfn(source: str, **changes: Any) -> Entry:
     return Entry(MSPFN, MSPFNConfig(**changes), f"MSPFN, {source}")
+
+
+def _dcsfn(source: str, **changes: Any) -> Entry:
+    return Entry(DCSFN, DCSFNConfig(**changes), f"DCSFN, {source}")
 
 
 def _mh2fnet(source: str, **changes: Any) -> Entry:
@@ -68,6 +74,19 @@ MODELS: dict[str, Entry] = {
         lstm_widths=(256, 128, 64),
         rru_widths=(32, 32, 32),
     ),
+    "dcsfn": _dcsfn("C32 K3 GRU; M4 of Table 3, Tables 1-6"),
+    "dcsfn-code": _dcsfn("the authors' code, C20 K4", width=20, scales=4),
+    "dcsfn-small": _dcsfn("C16 L8, ours", width=16, blocks=8),
+    "dcsfn-lstm": _dcsfn("Table 6", unit="lstm"),
+    "dcsfn-rnn": _dcsfn("Table 6", unit="rnn"),
+    "dcsfn-k1": _dcsfn("Table 5", scales=1),
+    "dcsfn-k2": _dcsfn("Table 5", scales=2),
+    "dcsfn-k4": _dcsfn("Table 5", scales=4),
+    "dcsfn-m1": _dcsfn("Table 3, no skip connection", skip="none"),
+    "dcsfn-m2": _dcsfn("Table 3, no dense connection", dense=False),
+    "dcsfn-m3": _dcsfn("Table 3, one sub-network", single=True),
+    "dcsfn-noinner": _dcsfn("Table 4, no inner-scale connection", inner=False),
+    "dcsfn-nocross": _dcsfn("no recurrent cells", cross=False),
     "mh2fnet": _mh2fnet("N=8, Tables 2 and 3, Figure 7d"),
     "mh2fnet-n4": _mh2fnet("Table 3", extraction_blocks=4),
     "mh2fnet-n6": _mh2fnet("Table 3", extraction_blocks=6),
@@ -75,6 +94,8 @@ MODELS: dict[str, Entry] = {
     "mh2fnet-nohadb": _mh2fnet("Figure 7a", hadb=False),
     "mh2fnet-concat": _mh2fnet("Figure 7b", fusion="concat"),
     "mh2fnet-add": _mh2fnet("Figure 7c", fusion="add"),
+    "prenet": Entry(PReNet, PReNetConfig(), "PReNet, Ren et al., CVPR 2019"),
+    "prenet-r": Entry(PReNet, PReNetConfig(recursive=True), "PReNet_r, Ren et al., CVPR 2019"),
     "nafnet": Entry(NAFNet, NAFNetConfig(), "NAFNet, the authors' width-32 layout"),
     "nafnet-small": Entry(
         NAFNet,

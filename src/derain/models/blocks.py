@@ -29,7 +29,8 @@ def require_one_of(config: Any, **allowed: tuple[Any, ...]) -> None:
     """Check fields that hold one of a few values."""
     for name, values in allowed.items():
         value = getattr(config, name)
-        require(value in values, f"{name} must be one of {', '.join(map(str, values))}: {value!r}")
+        same = any(type(value) is type(v) and value == v for v in values)  # 1 is not True
+        require(same, f"{name} must be one of {', '.join(map(str, values))}: {value!r}")
 
 
 def require_size(image: Tensor, minimum: int) -> None:
