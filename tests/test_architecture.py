@@ -16,7 +16,7 @@ ALLOWED = {
     "images": {"atomic"},
     "metrics": {"atomic"},
     "rain": {"images", "atomic", "metrics"},
-    "engines": {"weights"},
+    "engines": {"weights", "models"},
     "weights": {"models", "atomic"},
     "data": {"rain", "images", "metrics"},
     "restore": {"engines", "images", "tiles", "weights"},

@@ -98,8 +98,9 @@ def check(image: Image.Image, name: str, max_pixels: int = MAX_PIXELS) -> None:
             "--max-pixels raises it"
         )
     # Phones append a depth or gain map to a JPEG as a second frame (MPO); the first is the photo.
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        raise ValueError(f"{name}: has {image.n_frames} pages or frames; split it first")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":
+        raise ValueError(f"{name}: has {frames} pages or frames; split it first")
     if image.mode in ("I", "F"):
         raise ValueError(f"{name}: 32 bits per channel are not supported; convert to 16")
 

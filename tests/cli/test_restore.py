@@ -4,6 +4,7 @@ import http.server
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -189,6 +190,26 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_temporary_file(tmp_path):
     for path in finished:
         Image.open(path).load()
     assert not leftovers(tmp_path)
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_half_written(tmp_path):
+    small = picture(tmp_path / "in" / "small.png", size=(20, 20))
+    picture(tmp_path / "in" / "large.png", size=(300, 300))
+    limit = 100_000  # bytes in a file: the system's own refusal, as a full disk's
+
+    def refuse():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "derain", "restore", str(tmp_path / "in"),
+         "-o", str(tmp_path / "out")],
+        stderr=subprocess.PIPE, text=True, check=False, preexec_fn=refuse,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "large.png" in done.stderr
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [small.name]
 
 
 def test_an_unwritable_folder_is_named(derain, tmp_path):

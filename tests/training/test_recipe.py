@@ -54,7 +54,7 @@ def test_values_arrive_with_their_types(tmp_path):
         ("lr = 1e-3", "learning = 1", "optimiser: unknown key 'learning'; known: kind, lr"),
         ('"clean"', '"pairs"', r"sources\[0\]: layout must be one of 'clean', 'side-by-side'"),
         ("rain100h = 0.5", "rain100h = 'much'", "rain.rain100h must be of type float"),
-        ("steps = 10", "steps = 10\noptimiser = 3", "optimiser must be a table"),
+        ("steps = 10", "steps = 10\nloss = 3", "loss must be a table"),
         ("steps = 10", "steps = ", "not a TOML file"),
         ("steps = 10", "steps = true", "steps must be of type int"),
     ],

@@ -22,7 +22,8 @@ def models(
         from derain.models.cost import cost
 
         for column in ("name", "parameters", "GMAC 512x384", "GMAC 256x256", "in its paper"):
-            table.add_column(column, justify="right" if "GMAC" in column else "left")
+            numeric = column.startswith(("GMAC", "param"))
+            table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
         for name, entry in MODELS.items():
             with torch.device("meta"):
                 network = build(name)
@@ -36,7 +37,7 @@ def models(
         from derain.weights.record import read_safetensors_record
 
         for column in ("name", "parameters", "GMAC 512x384", "scores", "licence", "about"):
-            table.add_column(column)
+            table.add_column(column, no_wrap=column == "name")
         for name, weights in WEIGHTS.items():
             record = read_safetensors_record(weights.file(".safetensors"))
             table.add_row(
@@ -44,4 +45,7 @@ def models(
                 f"{record.gmacs:.1f}", "\n".join(f"{k} {v}" for k, v in record.scores.items()),
                 record.licence, f"{weights.about}\n{record.trained_on}",
             )  # fmt: skip
-    Console(soft_wrap=not all).print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160  # a pipe has no width; 80 would break the rows
+    console.print(table)

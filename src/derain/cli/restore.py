@@ -76,14 +76,14 @@ def restore(
 
         def done(outcome: "Outcome") -> None:
             report(outcome, restorer, records)
-            finished.append(outcome)
-            show(len(finished), len(todo))
+            outcomes.append(outcome)
+            show(len(outcomes), len(failed) + len(todo))
 
-        finished: list[Outcome] = []
+        outcomes: list[Outcome] = []
         for outcome in failed:
-            report(outcome, restorer, records)
+            done(outcome)
         try:
-            outcomes = failed + batch.run(todo, restorer, settings, jobs, done)
+            batch.run(todo, restorer, settings, jobs, done)
         except KeyboardInterrupt:
             note("stopped; finished pictures are kept, --skip-existing goes on from here")
             raise typer.Exit(130) from None

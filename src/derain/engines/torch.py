@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from derain.engines import Batch
+from derain.models.blocks import channels_last
 from derain.weights.files import load_network
 
 
@@ -35,7 +36,7 @@ class TorchEngine:
             torch.set_num_threads(threads)
         fold = getattr(network, "fold", None)
         network = fold() if fold else network
-        self.network = network.to(device, memory_format=torch.channels_last).eval()
+        self.network = channels_last(network).to(device).eval()
         self.torch_device = torch.device(device)
         self.device = describe(self.torch_device)
         fast = has_bf16(self.torch_device)

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def require(condition: bool, message: str) -> None:
@@ -66,6 +66,11 @@ def on_padded(network: Callable[[Tensor], Tensor], image: Tensor, multiple: int)
     """Run a network on the image padded to a multiple of ``multiple``, and crop the result."""
     height, width = image.shape[-2:]
     return network(pad_to_multiple(image, multiple))[..., :height, :width]
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """The network with its weights in the memory layout that convolutions on CPUs and GPUs like."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def concatenate(*features: Tensor) -> Tensor:

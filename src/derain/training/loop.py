@@ -23,6 +23,7 @@ from derain.data.pictures import (
 )
 from derain.losses import mspfn_loss
 from derain.models import build
+from derain.models.blocks import channels_last
 from derain.rain import RainSynthesizer
 from derain.training.checkpoint import load_checkpoint, save_checkpoint
 from derain.training.recipe import Recipe
@@ -77,8 +78,7 @@ def train(
     """
     if run.exists() and any(run.iterdir()) and not resume:
         raise ValueError(f"{run}: not empty; choose another folder or go on with --resume")
-    network = build(recipe.network, **recipe.options).to(device)
-    network = network.to(memory_format=torch.channels_last)
+    network = channels_last(build(recipe.network, **recipe.options)).to(device)
     average = copy.deepcopy(network).eval()
     optimiser = make_optimiser(network, recipe)
     step, before, psnr = 0, 0.0, None

@@ -1,4 +1,4 @@
-"""What the tests of the command line share."""
+"""What tests share."""
 
 import sys
 

@@ -1,0 +1,1 @@
+"""Speed, memory and quality: commands that anyone can run, and the tables they made."""
