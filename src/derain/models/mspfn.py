@@ -58,12 +58,11 @@ class MSPFNConfig:
         require_at_least(1, self, "reconstruction_width")
         require_at_least(0, self, "fine_modules")
         require_one_of(self, pyramid=("box", "gaussian"), align=("tf", "torch"))
-        for name in ("lstm_widths", "rru_widths", "attention_units"):
+        instead = {"lstm_widths": (), "rru_widths": type(None), "attention_units": int}
+        for name, kind in instead.items():
             value = getattr(self, name)
-            single = value is None if name == "rru_widths" else isinstance(value, int)
             require(
-                (single and name != "lstm_widths")
-                or (isinstance(value, tuple) and len(value) == self.levels),
+                isinstance(value, kind) or (isinstance(value, tuple) and len(value) == self.levels),
                 f"{name} must be a tuple with one entry per level ({self.levels}): {value!r}",
             )
         require(
