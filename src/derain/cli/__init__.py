@@ -9,8 +9,11 @@ from typing import Annotated
 import typer
 
 import derain
+from derain.cli import data
 from derain.cli.doctor import doctor
+from derain.cli.evaluate import evaluate
 from derain.cli.export import export
+from derain.cli.metrics import metrics
 from derain.cli.models import models
 from derain.cli.restore import restore
 from derain.cli.synthesize import synthesize
@@ -44,8 +47,9 @@ def options(
     """Remove rain from photographs."""
 
 
-for command in (restore, models, doctor, synthesize, train, export):
+for command in (restore, models, doctor, synthesize, metrics, evaluate, train, export):
     app.command()(command)
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:

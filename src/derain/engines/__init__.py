@@ -124,8 +124,9 @@ def load(path: Path, choice: Choice, precision: str = "auto", threads: int | Non
         if not has_torch():
             raise ValueError(f"{path.name} needs torch: `pip install derain[torch]`")
         from derain.engines.torch import TorchEngine
+        from derain.weights.files import load_network
 
-        return TorchEngine(path, choice.device, precision, threads)
+        return TorchEngine(*load_network(path), choice.device, precision, threads)
     from derain.engines.openvino import OpenVINOEngine
 
     return OpenVINOEngine(path, precision, threads)

@@ -1,37 +1,35 @@
-"""torch on CPU, CUDA or MPS, from a `.safetensors` file."""
-
-from pathlib import Path
+"""torch on CPU, CUDA or MPS."""
 
 import torch
+from torch import nn
 
 from derain.engines import Batch
 from derain.models.blocks import channels_last
-from derain.weights.files import load_network
+from derain.weights.record import Record
 
 
 class TorchEngine:
     """A folded network in torch, channels last.
 
     Args:
-        path: A `.safetensors` file that derain wrote.
+        network: As built, with its weights.
+        record: What is known of it.
         device: As torch names it.
         precision: ``auto``, ``f32`` or ``bf16``.
         threads: CPU threads, for the whole process; None leaves it to torch.
-
-    Raises:
-        ValueError: The file is no model of derain's; names it.
     """
 
     name = "torch"
 
     def __init__(
         self,
-        path: Path,
+        network: nn.Module,
+        record: Record,
         device: str = "cpu",
         precision: str = "auto",
         threads: int | None = None,
     ) -> None:
-        network, self.record = load_network(path)
+        self.record = record
         if threads:
             torch.set_num_threads(threads)
         fold = getattr(network, "fold", None)
@@ -41,6 +39,8 @@ class TorchEngine:
         self.device = describe(self.torch_device)
         fast = has_bf16(self.torch_device)
         self.precision = "bf16" if precision == "bf16" or (fast and precision == "auto") else "f32"
+        if self.precision == "f32" and self.torch_device.type == "cuda":
+            torch.backends.cudnn.allow_tf32 = False  # which would keep 10 bits of 23
 
     @torch.inference_mode()
     def __call__(self, batch: Batch) -> Batch:

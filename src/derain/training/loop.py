@@ -24,6 +24,7 @@ from derain.data.pictures import (
 from derain.losses import mspfn_loss
 from derain.models import build
 from derain.models.blocks import channels_last
+from derain.models.cost import cost
 from derain.rain import RainSynthesizer
 from derain.training.checkpoint import load_checkpoint, save_checkpoint
 from derain.training.recipe import Recipe
@@ -234,13 +235,15 @@ def save_result(
 ) -> Path:
     """Write the averaged weights with what is known of them."""
     path = run / f"{recipe.name}.safetensors"
+    size = cost(average, 384, 512)
     record = Record(
         name=recipe.name,
         network=recipe.network,
         options=recipe.options,
         size_multiple=average.size_multiple,  # type: ignore[arg-type]
         minimum_size=average.minimum_size,  # type: ignore[arg-type]
-        parameters=sum(p.numel() for p in average.parameters()),
+        parameters=size.parameters,
+        gmacs=round(size.gmacs, 1),
         trained_on=f"recipe {recipe.name}, {step} steps, {elapsed / 60:.0f} minutes",
         scores={"held-out rgb psnr": round(psnr, 2)},
     )

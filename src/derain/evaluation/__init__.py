@@ -1,0 +1,1 @@
+"""Evaluation: networks measured on public sets, beside the figures that papers publish."""

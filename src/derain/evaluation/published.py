@@ -1,0 +1,152 @@
+"""Every figure of the papers' tables: method, set, metric, paper, table and protocol.
+
+The numbers stand in published.toml, exactly as printed. Protocols: specs/metrics.md, section 2. A
+set is named by what it is, not by what a paper calls it: DCSFN's "Rain100H" is the edition with
+200 test pairs, our `rain200h`.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from derain.metrics import METRICS
+
+UNPROVEN = "?"  # ends the name of a protocol that is likely: the evaluation code was not found
+
+MARKS = {
+    "≈": "protocols that differ by less than 0.002 dB and, below 384 pixels, 0.0004 SSIM",
+    "?": "by a protocol that is likely, not proven",
+    "≠": "another protocol or set: does not compare with ours",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of one table."""
+
+    method: str  # as printed
+    network: str  # its name in derain.models, if we have it
+    set: str  # key of derain.data.public.SETS, or the authors' name of a set that is not there
+    set_printed: str
+    metric: str  # of derain.metrics, or parameters (in 10^6), seconds, precision, ...
+    printed: str
+    protocol: str  # empty where none is stated
+    paper: str
+    table: str
+    remark: str = ""
+    main: bool = True  # False for ablations and quotations, which comparisons leave out
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        return float(self.printed)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one table says of one method on one set: several metrics by one protocol."""
+
+    figures: tuple[Figure, ...]
+
+    @property
+    def first(self) -> Figure:
+        """One figure, for what all share."""
+        return self.figures[0]
+
+    @property
+    def printed(self) -> dict[str, str]:
+        """The numbers as printed, by metric."""
+        return {figure.metric: figure.printed for figure in self.figures}
+
+    @property
+    def source(self) -> str:
+        """Where it stands."""
+        return f"{self.first.paper}, {self.first.table}"
+
+    def differences(self, name: str, protocol: str) -> tuple[str, str]:
+        """Say how these numbers compare with ours on a set by a protocol.
+
+        Returns:
+            A key of ``MARKS``, empty where nothing differs; and what differs, in words.
+        """
+        if self.first.set != name:
+            what = f"another set: its {self.first.set_printed} is our {self.first.set}"
+            theirs = self.first.protocol
+            return "≠", what if theirs in ("", protocol) else f"{what}; protocol {theirs}"
+        if not any(METRICS[metric].has_protocols for metric in self.printed):
+            return "", ""
+        theirs = self.first.protocol
+        if theirs == protocol:
+            return "", ""
+        if {theirs, protocol} == {"y", "y_float"}:
+            return "≈", f"protocol {theirs}"
+        if theirs.rstrip(UNPROVEN) == protocol:
+            return "?", f"protocol {protocol} likely, not proven"
+        return (
+            "≠",
+            f"protocol {theirs.replace(UNPROVEN, ', likely')}" if theirs else "no protocol stated",
+        )
+
+
+@cache
+def figures() -> tuple[Figure, ...]:
+    """All of them, in the order of the file."""
+    text = resources.files("derain.evaluation").joinpath("published.toml").read_text("utf-8")
+    return tuple(figure for table in tomllib.loads(text)["table"] for figure in _read(table))
+
+
+def _read(table: dict[str, Any]) -> Iterator[Figure]:
+    header, *rows = [
+        [cell.strip() for cell in line.split("|")] for line in table["text"].strip().splitlines()
+    ]
+    across = table.get("across", False)
+    parts = header[0].split() if across else table["metrics"]
+    sets, networks = table.get("sets", {}), table.get("networks", {})
+    for first, *cells in rows:
+        for column, cell in zip(header[1:], cells, strict=True):
+            for part, printed in zip(parts, cell.split("/"), strict=True):
+                method, place, metric = (column, part, first) if across else (first, column, part)
+                if printed.strip() != "-":
+                    yield Figure(
+                        method, networks.get(method, ""), sets.get(place, place.lower()), place,
+                        metric, printed.strip(), table["protocol"], table["paper"], table["name"],
+                        table.get("remark", ""), table.get("main", True),
+                    )  # fmt: skip
+
+
+def rows(name: str, title: str = "", *, every: bool = False) -> list[Row]:
+    """The published rows of a set, and of other sets that papers call by its title.
+
+    Args:
+        name: Key of the set.
+        title: As papers write it.
+        every: Also ablations and quotations.
+    """
+    grouped: dict[tuple[str, ...], list[Figure]] = {}
+    for figure in figures():
+        fits = figure.set == name or figure.set_printed == title
+        if fits and figure.metric in METRICS and (figure.main or every):
+            key = (figure.paper, figure.table, figure.method, figure.set)
+            grouped.setdefault(key, []).append(figure)
+    return [Row(tuple(group)) for group in grouped.values()]
+
+
+def of_network(network: str, name: str, title: str = "") -> Row | None:
+    """The row of a network on a set: of its own paper, a main table first; None without any."""
+    own = network.partition("-")[0]
+
+    def rank(row: Row) -> tuple[bool, bool, bool]:
+        paper = row.first.paper.lower().replace("-", "")
+        return (row.first.set != name, not paper.startswith(own), not row.first.main)
+
+    mine = [row for row in rows(name, title, every=True) if row.first.network == network]
+    return min(mine, key=rank, default=None) if network else None
+
+
+def parameters(network: str) -> float | None:
+    """The published number of parameters of a network, in 10^6."""
+    found = (f for f in figures() if f.network == network and f.metric == "parameters")
+    return next((figure.value for figure in found), None)

@@ -1,0 +1,210 @@
+"""The HTML report: one file that opens from disk, with all its pictures inside."""
+
+import base64
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from derain import images
+from derain.evaluation import tables
+from derain.evaluation.plot import Level, Point, scatter
+from derain.evaluation.published import MARKS
+from derain.evaluation.run import Measured, Row
+from derain.evaluation.sets import read
+from derain.evaluation.tables import DIGITS, Line, Table
+from derain.metrics import METRICS
+from derain.metrics.folder import read_rgb
+
+QUALITY = 95  # of the WebP pictures in a report
+UNITS = {"psnr": "PSNR in dB", "niqe": "NIQE (lower is better)", "sseq": "SSEQ (lower is better)"}
+COSTS: tuple[tuple[str, str, Callable[[Line], float | None]], ...] = (
+    ("GMAC", "multiply-adds at 512x384, in thousands of millions", lambda line: line.gmacs),
+    ("parameters", "parameters, in millions", lambda line: (line.parameters or 0) / 1e6),
+    ("time", "seconds per picture, on this machine", lambda line: line.seconds),
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture worth looking at."""
+
+    rank: str  # "best", "median" or "worst"
+    row: Row
+    size: tuple[int, int]  # width, height
+    images: dict[str, str]  # "rainy", "derained" and perhaps "clean" -> key of the report's images
+    scores: tuple[str, ...]  # "PSNR 13.55 → 28.66", ...
+
+
+def render(results: Sequence[Table], about: dict[str, str]) -> str:
+    """Make the page.
+
+    Args:
+        results: Tables of ``tables.build``.
+        about: What the page says of the run: name -> value.
+
+    Returns:
+        HTML that loads nothing from anywhere.
+
+    Raises:
+        ImportError: Jinja2 is not installed.
+    """
+    environment = _environment()
+    pictures: dict[str, str] = {}
+    page = environment.get_template("report.html.jinja")
+    return page.render(
+        about=about,
+        tables=results,
+        cells=_cells,
+        count=tables.count,
+        headline=tables.headline,
+        marks={table.found.name: tables.marks(table) for table in results},
+        meanings=MARKS,
+        plots={table.found.name: plots(table) for table in results},
+        examples={
+            table.found.name: [
+                (line.name, examples(line.result, _input_of(table), pictures))
+                for line in table.lines
+                if line.result and line.result.candidate.path
+            ]
+            for table in results
+        },
+        models=_models(results),
+        pictures=pictures,
+        digits=DIGITS,
+    )
+
+
+def require() -> None:
+    """Fail before the work, not after it, where the report cannot be made.
+
+    Raises:
+        ImportError: Jinja2 is not installed.
+    """
+    _environment()
+
+
+def _environment() -> Any:
+    try:
+        import jinja2
+    except ModuleNotFoundError:
+        raise ImportError("the HTML report needs `pip install derain[eval]`") from None
+
+    folder = resources.files("derain.evaluation")
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text("utf-8")),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+
+
+def _cells(value: float | None, metric: str) -> str:
+    if value is not None and math.isinf(value):
+        return "∞"
+    return tables.number(value, DIGITS[metric])
+
+
+def _input_of(table: Table) -> dict[str, Row]:
+    """What was measured of the rainy pictures themselves, by picture."""
+    results = [line.result for line in table.lines if line.result]
+    rainy = next((result for result in results if not result.candidate.path), None)
+    return {row.item.name: row for row in rainy.rows} if rainy else {}
+
+
+def _models(results: Sequence[Table]) -> list[Measured]:
+    """Each model once."""
+    found = {result.candidate.name: result for result in tables.measured(results)}
+    return [result for result in found.values() if result.candidate.path]
+
+
+def plots(table: Table) -> list[tuple[str, str]]:
+    """The quality of a set's first metric against each cost that is known: (name, SVG)."""
+    metric = table.metrics[0]
+    lower = not METRICS[metric].higher_is_better
+    drawn: list[tuple[str, str]] = []
+    for name, axis, cost_of in COSTS:
+        points: list[Point] = []
+        levels: list[Level] = []
+        for line in table.lines:
+            measured, cost = line.measured.get(metric), cost_of(line)
+            printed = line.published.get(metric)
+            theirs = float(printed) if printed and line.mark != "≠" else None
+            if measured is not None and math.isfinite(measured):
+                if cost:
+                    points.append(Point(line.name, cost, measured, "measured", theirs))
+                elif line.result and not line.result.candidate.path:
+                    text = f"{line.name} {_cells(measured, metric)}"
+                    levels.append(Level(text, measured, "input"))
+            elif measured is None and theirs is not None:
+                if cost and name == "parameters":
+                    points.append(Point(line.name, cost, theirs, "published"))
+                else:
+                    text = f"{line.name} {printed} [{line.note}]"
+                    levels.append(Level(text, theirs, "published"))
+        if any(point.kind == "measured" for point in points):
+            quality = UNITS.get(metric, metric.upper())
+            drawn.append((name, scatter(points, levels, axis, quality, lower=lower)))
+    return drawn
+
+
+def examples(result: Measured, inputs: dict[str, Row], pictures: dict[str, str]) -> list[Example]:
+    """The best, the median and the worst picture of a model.
+
+    Args:
+        result: The model on a set.
+        inputs: The same measurements of the rainy pictures, by picture; may be empty.
+        pictures: Receives the images as data addresses, by a key of their own.
+    """
+    metric = result.metrics[0]
+    sign = -1 if METRICS[metric].higher_is_better else 1
+    ranked = sorted(result.rows, key=lambda row: sign * row.values[metric])
+    chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
+    return [
+        _example(rank, row, result, inputs.get(row.item.name), pictures)
+        for rank, row in chosen.items()
+    ]
+
+
+def _example(
+    rank: str, row: Row, result: Measured, before: Row | None, pictures: dict[str, str]
+) -> Example:
+    rainy, clean = read(row.item)
+    shown = {"rainy": rainy, "derained": restored(result, row, rainy)}
+    if clean is not None:
+        shown["clean"] = clean
+    keys: dict[str, str] = {}
+    for kind, picture in shown.items():
+        owner = result.candidate.sha256[:8] if kind == "derained" else ""
+        keys[kind] = f"{kind}-{row.key.content[:16]}{owner}"
+        pictures.setdefault(keys[kind], data_address(picture))
+    scores: list[str] = []
+    for metric, value in row.values.items():
+        change = f"{_cells(before.values[metric], metric)} → " if before else ""
+        scores.append(f"{metric.upper()} {change}{_cells(value, metric)}")
+    return Example(rank, row, (rainy.shape[1], rainy.shape[0]), keys, tuple(scores))
+
+
+def restored(result: Measured, row: Row, rainy: NDArray[Any]) -> NDArray[np.uint8]:
+    """A restored picture, from beside the cache, or computed and put there."""
+    path = result.cache.example(row.key)
+    try:
+        return read_rgb(path)
+    except ValueError:  # not there yet, or damaged
+        picture = result.candidate(rainy)
+        images.write(path, images.Picture(picture, "PNG"))
+        return picture
+
+
+def data_address(picture: NDArray[np.uint8]) -> str:
+    """A picture (H, W, 3) as a data: address."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "WEBP", quality=QUALITY, method=2)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

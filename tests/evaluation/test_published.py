@@ -1,0 +1,112 @@
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from derain.data.public import SETS
+from derain.evaluation.published import MARKS, Row, figures, of_network, parameters, rows
+from derain.metrics import PROTOCOLS
+
+
+def test_every_figure_of_the_papers_tables_is_there(shared: Path) -> None:
+    known = Counter(figure.value for figure in figures())
+    papers = sorted((shared / "specs").glob("*_published.md"))
+    assert len(papers) == 3
+    for paper in papers:
+        printed: Counter[float] = Counter()
+        for line in paper.read_text().splitlines():
+            for cell in line.strip("|").split("|")[1:] if line.startswith("|") else ():
+                parts = [part.strip(" *").replace(",", "") for part in cell.split("/")]
+                printed.update(float(p) for p in parts if re.fullmatch(r"\d*\.?\d+", p))
+        assert printed.total() > 50
+        missing = {value: n - known[value] for value, n in printed.items() if known[value] < n}
+        assert missing == {}, paper.name
+
+
+def one(method: str, name: str, metric: str, paper: str) -> str:
+    found = [
+        figure.printed
+        for figure in figures()
+        if (figure.method, figure.set, figure.metric) == (method, name, metric)
+        and figure.paper.startswith(paper)
+        and figure.main
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_figures_stand_where_the_papers_have_them() -> None:
+    assert one("MSPFN", "rain100h", "psnr", "MSPFN") == "28.66"
+    assert one("MSPFN", "test1200", "fsim", "MSPFN") == "0.960"
+    assert one("SEMI", "test2800", "ssim", "MSPFN") == "0.782"
+    assert one("UMRL", "ris", "sseq", "MSPFN") == "43.45"
+    assert one("DCSFN", "rain200h", "ssim", "DCSFN") == "0.90"  # its "Rain100H"
+    assert one("RCDNet", "spa-data", "psnr", "MH2F-Net") == "41.47"
+    assert one("MSPFN*", "bdd350", "seconds", "MSPFN") == "0.23"
+    assert one("PReNet_r", "rain12", "ssim", "PReNet") == "0.962"
+
+
+def test_protocols_and_sets_are_ours() -> None:
+    assert {f.protocol.rstrip("?") for f in figures()} - {""} <= PROTOCOLS.keys()
+    compared = {f.set for f in figures() if f.metric in ("psnr", "ssim") and f.main}
+    elsewhere = {"average of five", "coco350", "bdd350", "bdd150"}
+    assert compared - elsewhere <= SETS.keys()
+
+
+def row(method: str, paper: str, name: str, title: str) -> Row:
+    found = [r for r in rows(name, title) if r.first.method == method]
+    return next(r for r in found if r.first.paper.startswith(paper))
+
+
+def test_what_differs_is_marked() -> None:
+    mspfn = row("MSPFN", "MSPFN", "rain100h", "Rain100H")
+    assert mspfn.differences("rain100h", "y") == ("", "")
+    assert mspfn.differences("rain100h", "rgb") == ("≠", "protocol y")
+    prenet = row("PReNet", "PReNet", "rain100h", "Rain100H")
+    assert prenet.differences("rain100h", "y") == ("≈", "protocol y_float")
+    dcsfn = row("DCSFN", "DCSFN", "rain100h", "Rain100H")
+    mark, why = dcsfn.differences("rain100h", "dcsfn")
+    assert (mark, why) == ("≠", "another set: its Rain100H is our rain200h")
+    assert dcsfn.differences("rain200h", "dcsfn") == ("", "")
+    mh2f = row("MH2F-Net", "MH2F", "rain200h", "Rain200H")
+    assert mh2f.differences("rain200h", "y") == ("?", "protocol y likely, not proven")
+    assert MARKS.keys() == {"≠", "≈", "?"}
+
+
+def test_niqe_has_no_protocol_to_differ_in() -> None:
+    real = next(r for r in rows("real200") if r.first.method == "MSPFN")
+    assert real.differences("real200", "rgb") == ("", "")
+
+
+def test_ablations_are_left_out_unless_asked_for() -> None:
+    methods = {r.first.method for r in rows("test100", "Test100")}
+    assert "MSPFN" in methods
+    assert "Model3" not in methods
+    every = {r.first.method for r in rows("test100", "Test100", every=True)}
+    assert {"Model3", "M30N1"} <= every
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "method", "table"),
+    [
+        ("mspfn", "test100", "MSPFN", "Table 4"),  # not M17N1 of Table 3, which is the same
+        ("mspfn-lite", "test100", "MSPFN* (M5N1)", "Table 3"),
+        ("prenet", "rain100h", "PReNet", "authors' README"),  # not what others trained
+        ("prenet", "test100", "PreNet", "Table 4"),  # nothing else there
+        ("dcsfn", "rain200l", "DCSFN", "Table 1"),
+        ("mh2fnet-n6", "rain200h", "N=6", "Table 3"),
+        ("input", "rain200h", "Input", "Table 2"),
+    ],
+)
+def test_a_network_finds_its_own_row(network: str, name: str, method: str, table: str) -> None:
+    found = of_network(network, name)
+    assert found is not None
+    assert (found.first.method, found.first.table) == (method, table)
+
+
+def test_networks_without_figures_find_none() -> None:
+    assert of_network("nafnet", "test100") is None
+    assert of_network("", "test100") is None
+    assert parameters("mspfn") == 13.35
+    assert parameters("nafnet") is None

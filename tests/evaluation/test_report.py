@@ -1,0 +1,104 @@
+import re
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from derain.data.layouts import find
+from derain.evaluation import report, tables
+from derain.evaluation.candidates import Candidate, rainy_input
+from derain.evaluation.run import Plan, evaluate
+from derain.metrics.folder import read_rgb
+
+Maker = Callable[..., Candidate]
+
+
+@pytest.fixture
+def built(world: Path, engine: Any, make_model: Maker) -> list[tables.Table]:
+    models = [rainy_input(), make_model(engine)]
+    results = evaluate(models, [find(world, "rain100h")], Plan(), world.parent / "cache")
+    return tables.build(results, everyone=True)
+
+
+class Addresses(HTMLParser):
+    """Collects whatever a browser would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        wanted = ("src", "href", "srcset", "action", "poster", "data")
+        self.found += [value or "" for name, value in attrs if name in wanted]
+
+
+def test_the_page_loads_nothing(built: list[tables.Table]) -> None:
+    page = report.render(built, {"command": "derain evaluate </script>"})
+    parser = Addresses()
+    parser.feed(page)
+    assert all(address.startswith("#") for address in parser.found)
+    assert {"link", "iframe", "object"} & set(parser.tags) == set()
+    assert "@import" not in page
+    assert "url(" not in page
+    assert parser.tags.count("script") == 2  # what the command says stays text
+
+
+def test_best_median_and_worst_are_those(built: list[tables.Table]) -> None:
+    line = next(line for line in built[0].lines if line.name == "half")
+    assert line.result
+    pictures: dict[str, str] = {}
+    shown = report.examples(line.result, {}, pictures)
+    values = sorted((row.values["psnr"] for row in line.result.rows), reverse=True)
+    assert [example.rank for example in shown] == ["best", "median", "worst"]
+    assert [e.row.values["psnr"] for e in shown] == [values[0], values[2], values[3]]
+    assert len(pictures) == 9
+    assert all(text.startswith("data:image/webp;base64,") for text in pictures.values())
+    assert shown[0].size == (64, 48)
+    page = report.render(built, {})
+    rainy = next(line for line in built[0].lines if line.name == "rainy input").measured
+    assert rainy["psnr"]
+    assert re.search(r"PSNR \d+\.\d\d → \d+\.\d\d", page)
+
+
+def test_restored_pictures_are_kept_and_mended(built: list[tables.Table], engine: Any) -> None:
+    line = next(line for line in built[0].lines if line.name == "half")
+    assert line.result
+    first = report.render(built, {})
+    calls = engine.calls
+    assert report.render(built, {}) == first
+    assert engine.calls == calls
+    row = line.result.rows[0]
+    kept = sorted(line.result.cache.folder.glob("*.png"))
+    assert len(kept) == 3
+    kept[0].write_bytes(b"rubbish")
+    assert report.render(built, {}) == first
+    assert engine.calls == calls + 1
+    rainy = read_rgb(row.item.rainy)
+    x = rainy / 255
+    expected = np.floor(255 * (x - 0.5 * np.maximum(x - 0.7, 0)) + 0.5)
+    restored = report.restored(line.result, row, rainy)
+    assert np.abs(restored.astype(float) - expected).max() <= 1  # float32 against float64
+
+
+def test_every_number_is_on_the_page(built: list[tables.Table]) -> None:
+    page = report.render(built, {"derain": "1.2.3"})
+    for line in built[0].lines:
+        assert line.name in page
+        for metric, value in line.measured.items():
+            assert tables.number(value, tables.DIGITS[metric]) in page
+        assert all(printed in page for printed in line.published.values())
+    assert "4 instead of 100" in page
+    assert "1.2.3" in page
+    assert page.count("<svg") == 3
+
+
+def test_without_jinja_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ImportError, match=r"needs `pip install derain\[eval\]`"):
+        report.require()
