@@ -1,5 +1,6 @@
 """OpenVINO on the CPU, from an `.onnx` file."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,17 @@ from derain.engines import Batch
 from derain.weights.record import KEY, Record, parse_record
 
 
+@cache
+def core() -> ov.Core:
+    """The one OpenVINO runtime of this process.
+
+    Never released: on a CPU with AMX its plugin gives the thread that loads it a signal stack of
+    its own and unmaps that when the last reference goes, in whatever thread that happens; the next
+    signal then writes into memory that is no stack any more.
+    """
+    return ov.Core()
+
+
 def read_model(path: Path) -> tuple[Any, Record]:
     """The graph of an `.onnx` file and its record.
 
@@ -17,7 +29,7 @@ def read_model(path: Path) -> tuple[Any, Record]:
         ValueError: Not a model, or not one that derain wrote; names the file.
     """
     try:
-        model = ov.Core().read_model(path)
+        model = core().read_model(path)
     except RuntimeError:
         raise ValueError(f"{path}: not an ONNX model") from None
     if not model.has_rt_info(["framework", KEY]):
@@ -42,8 +54,7 @@ class OpenVINOEngine:
 
     def __init__(self, path: Path, precision: str = "auto", threads: int | None = None) -> None:
         model, self.record = read_model(path)
-        core = ov.Core()
-        has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        has_bf16 = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and not has_bf16:
             raise ValueError("this CPU has no bf16; use --precision f32 or auto")
         self.precision = "bf16" if has_bf16 and precision != "f32" else "f32"
@@ -51,7 +62,7 @@ class OpenVINOEngine:
         config = {"INFERENCE_PRECISION_HINT": self.precision, "PERFORMANCE_HINT": "LATENCY"}
         if threads:
             config["INFERENCE_NUM_THREADS"] = str(threads)
-        self.compiled = core.compile_model(model, "CPU", config)
+        self.compiled = core().compile_model(model, "CPU", config)
 
     def __call__(self, batch: Batch) -> Batch:
         """(N, 3, H, W) in [0, 1] -> the same shape, unclipped.
