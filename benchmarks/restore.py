@@ -22,11 +22,12 @@ from derain.rain import RainSynthesizer
 from derain.restore import OVERLAP, TILE
 from derain.tiles import starts
 
+# The peak is read from /proc: getrusage would count the parent's memory from before the exec.
 CHILD = """
-import resource, sys
+import re, sys
 from derain.cli import main
 try: main()
-finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+finally: print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1], file=sys.stderr)
 """
 
 
