@@ -8,9 +8,11 @@ import pytest
 from PIL import Image, ImageCms, ImageOps, features
 
 from derain import images
+from derain.codecs import upright_exif
 from derain.images import Picture, decode, encode
 
 RNG = np.random.default_rng(0)
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><a>rating</a></x:xmpmeta>"
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
@@ -48,13 +50,14 @@ def test_sixteen_bits_survive(format, grey, alpha):
     pixels = np.repeat(pixels[..., :1], 3, axis=2) if grey else pixels
     picture = Picture(
         pixels, format, grey, noise(np.uint16, 1)[..., 0] if alpha else None,
-        exif=images.upright_exif(exif().removeprefix(b"Exif\0\0")), icc=SRGB, dpi=(240, 240),
+        exif=upright_exif(exif().removeprefix(b"Exif\0\0")), icc=SRGB, dpi=(240, 240), xmp=XMP,
     )  # fmt: skip
     data = encode(picture)
     again = decode(data, "x")
     assert again.pixels.dtype == np.uint16
     assert np.array_equal(again.pixels, pixels)
     assert again.icc == SRGB
+    assert again.xmp == XMP
     assert again.dpi == pytest.approx((240, 240), abs=0.01)
     if alpha:
         assert again.alpha is not None
@@ -110,7 +113,7 @@ def test_maker_notes_keep_their_place_and_the_thumbnail_is_cut():
     entries = struct.pack("<H", 2)
     entries += struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0) + struct.pack("<HHII", 0x927C, 7, 200, 38)
     block = header + entries + struct.pack("<I", 4711) + note
-    edited = images.upright_exif(block)
+    edited = upright_exif(block)
     assert edited is not None
     assert edited[38:] == note
     assert edited[34:38] == bytes(4)
@@ -119,8 +122,8 @@ def test_maker_notes_keep_their_place_and_the_thumbnail_is_cut():
 
 
 def test_damaged_exif_is_dropped_not_fatal():
-    assert images.upright_exif(b"II*\0\xff\xff\xff\x7f") is None
-    assert images.upright_exif(b"nonsense") is None
+    assert upright_exif(b"II*\0\xff\xff\xff\x7f") is None
+    assert upright_exif(b"nonsense") is None
 
 
 @pytest.mark.parametrize(

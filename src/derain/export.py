@@ -1,6 +1,5 @@
 """torch -> ONNX: folded, with dynamic height and width, checked against torch before it is kept."""
 
-import os
 import warnings
 from pathlib import Path
 
@@ -56,7 +55,7 @@ def to_onnx(path: Path, network: nn.Module, record: Record) -> float:
         difference = disagreement(partial, network, multiple)
         if not difference <= TOLERANCE:
             raise ValueError(f"{path}: the exported graph differs from torch by {difference:.1e}")
-        os.replace(partial, path)  # noqa: PTH105  the atomic call by its own name
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     return difference

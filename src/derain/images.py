@@ -19,9 +19,17 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin, TiffTags
+from PIL import Image, ImageCms, PngImagePlugin
 
 from derain.atomic import write_atomically
+from derain.codecs import (
+    DIRECTORIES,
+    EXIF_TAGS,
+    ORIENTATION,
+    encode_png16,
+    encode_tiff,
+    upright_exif,
+)
 
 # Suffix -> format as Pillow names it.
 FORMATS = {
@@ -34,8 +42,6 @@ WITH_ALPHA = ("PNG", "TIFF", "WEBP", "AVIF", "GIF", "JPEG2000")
 MAX_PIXELS = 250_000_000
 QUALITY = 95
 
-_ORIENTATION = 0x0112
-_CHUNK_TAGS = (270, 271, 272, 305, 306, 315, 33432, 34665, 34853)  # TIFF tags that carry EXIF
 _opening = threading.Lock()  # Pillow's own pixel limit is a global
 
 
@@ -139,13 +145,13 @@ def from_pillow(image: Image.Image, deep: NDArray[np.uint16] | None = None) -> P
     icc = image.info.get("icc_profile")
     if deep is None:
         image.load()  # which already turns a TIFF upright, and then says so
-        orientation = image.getexif().get(_ORIENTATION, 1)
+        orientation = image.getexif().get(ORIENTATION, 1)
         if image.mode == "CMYK":
             image, icc = cmyk_to_rgb(image, icc), None
         mode = plain_mode(image)
         values = np.asarray(image if image.mode == mode else image.convert(mode))
     else:
-        values, orientation = deep, image.getexif().get(_ORIENTATION, 1)
+        values, orientation = deep, image.getexif().get(ORIENTATION, 1)
     values = upright(values, orientation)
     channels = 1 if values.ndim == 2 else values.shape[2]
     grey = channels < 3
@@ -209,34 +215,11 @@ def exif_block(image: Image.Image) -> bytes | None:
     if image.format != "TIFF" or not exif:
         return None
     kept = Image.Exif()
-    for tag in _CHUNK_TAGS:
-        value = exif.get_ifd(tag) if tag in (34665, 34853) else exif.get(tag)
+    for tag in EXIF_TAGS:
+        value = exif.get_ifd(tag) if tag in DIRECTORIES else exif.get(tag)
         if value:
             kept[tag] = value
     return kept.tobytes().removeprefix(b"Exif\x00\x00") if len(kept) else None
-
-
-def upright_exif(block: bytes | None) -> bytes | None:
-    """Set the orientation tag to 1 and cut the link to the thumbnail, leaving all else in place.
-
-    Editing in place keeps maker notes valid, whose offsets count from the start of the block.
-    """
-    if block is None:
-        return None
-    order = {b"II": "<", b"MM": ">"}.get(block[:2])
-    if order is None:
-        return None
-    edited = bytearray(block)
-    try:
-        (start,) = struct.unpack_from(order + "I", edited, 4)
-        (entries,) = struct.unpack_from(order + "H", edited, start)
-        for entry in range(start + 2, start + 2 + 12 * entries, 12):
-            if struct.unpack_from(order + "H", edited, entry)[0] == _ORIENTATION:
-                struct.pack_into(order + "HIH", edited, entry + 2, 3, 1, 1)
-        struct.pack_into(order + "I", edited, start + 2 + 12 * entries, 0)
-    except struct.error:
-        return None
-    return bytes(edited)
 
 
 def write(path: Path, picture: Picture, quality: int = QUALITY) -> None:
@@ -264,9 +247,9 @@ def encode(picture: Picture, quality: int = QUALITY) -> bytes:
     if picture.alpha is not None and picture.format not in WITH_ALPHA:
         raise ValueError(f"{picture.format} cannot hold transparency; choose PNG, TIFF or WebP")
     if picture.format == "TIFF":
-        return encode_tiff(picture)
+        return encode_tiff(channels_of(picture), picture)
     if deep:
-        return encode_png16(picture)
+        return encode_png16(channels_of(picture), picture)
     image = Image.fromarray(channels_of(picture))
     buffer = io.BytesIO()
     image.save(buffer, picture.format, **save_options(picture, quality))
@@ -310,71 +293,3 @@ def save_options(picture: Picture, quality: int) -> dict[str, Any]:
                 options["pnginfo"] = text = PngImagePlugin.PngInfo()
                 text.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
     return options
-
-
-def encode_png16(picture: Picture) -> bytes:
-    """16-bit PNG by OpenCV, with the metadata chunks it does not write itself."""
-    samples = channels_of(picture)
-    if samples.ndim == 3:
-        samples = np.dstack([samples[..., 2::-1], samples[..., 3:]])
-    ok, encoded = cv2.imencode(".png", samples)
-    if not ok:
-        raise ValueError("16-bit PNG: encoding failed")
-    chunks = b""
-    if picture.icc:
-        chunks += png_chunk(b"iCCP", b"ICC profile\x00\x00" + zlib.compress(picture.icc))
-    if picture.dpi:
-        dots = (round(d / 0.0254) for d in picture.dpi)
-        chunks += png_chunk(b"pHYs", struct.pack(">IIB", *dots, 1))
-    if picture.exif:
-        chunks += png_chunk(b"eXIf", picture.exif)
-    data = encoded.tobytes()
-    header = 8 + 25  # signature and IHDR; metadata must stand before the pixels
-    return data[:header] + chunks + data[header:]
-
-
-def png_chunk(kind: bytes, data: bytes) -> bytes:
-    """Length, kind, data and checksum."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def encode_tiff(picture: Picture) -> bytes:
-    """TIFF of 8 or 16 bits, compressed; no library here writes 16-bit colour, or EXIF within.
-
-    Layout: header, directory, strips. The directory is Pillow's, sub-directories included; it
-    counts the strips' offsets from its own end.
-    """
-    samples = np.atleast_3d(channels_of(picture))
-    samples = samples.astype(samples.dtype.newbyteorder("<"))
-    height, width, count = samples.shape
-    rows = max(1, (1 << 20) // samples[0].nbytes)
-    differences = samples.copy()
-    differences[:, 1:] -= samples[:, :-1]
-    strips = [
-        zlib.compress(differences[top : top + rows].tobytes(), 6) for top in range(0, height, rows)
-    ]
-    lengths = [len(strip) for strip in strips]
-    directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
-    if picture.exif:
-        exif = Image.Exif()
-        exif.load(picture.exif)
-        for tag in _CHUNK_TAGS:
-            value = exif.get_ifd(tag) if tag in (34665, 34853) else exif.get(tag)
-            if value:
-                directory[tag] = dict(value) if tag in (34665, 34853) else value
-    directory[256], directory[257] = width, height
-    directory[258] = (8 * samples.itemsize,) * count
-    directory[259], directory[317] = 8, 2  # deflate, horizontal differencing
-    directory[262] = 2 if count > 2 else 1
-    directory[277], directory[278] = count, rows
-    directory.tagtype[273] = directory.tagtype[279] = TiffTags.LONG
-    directory[273] = tuple(int(offset) for offset in np.cumsum([0, *lengths[:-1]]))
-    directory[279] = tuple(lengths)
-    if picture.alpha is not None:
-        directory[338] = 2  # unassociated alpha
-    if picture.icc:
-        directory.tagtype[34675] = TiffTags.UNDEFINED
-        directory[34675] = picture.icc
-    if picture.dpi:
-        directory[282], directory[283], directory[296] = *picture.dpi, 2
-    return b"II*\x00\x08\x00\x00\x00" + directory.tobytes(8) + b"".join(strips)

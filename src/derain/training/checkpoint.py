@@ -1,6 +1,5 @@
 """Checkpoints: everything a run needs to go on, written whole or not at all."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     partial = path.with_suffix(".partial")
     try:
         torch.save(state, partial)
-        os.replace(partial, path)  # noqa: PTH105  the atomic call by its own name
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
