@@ -3,7 +3,7 @@
     python benchmarks/metrics_speed.py --jobs 2 --parameters FOLDER
 
 FOLDER holds the parameter files of NIQE and SSEQ; without it they are left out. The pictures are
-made up; the metrics do the same work for any picture of that size. Targets are those of issue 5,
+made up; the metrics do the same work for any picture of that size. Targets are ours,
 for two cores.
 """
 

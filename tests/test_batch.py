@@ -52,6 +52,14 @@ def test_results_of_an_earlier_run_are_not_restored_again(tree):
     assert targets([str(tree)]) == [str(tree / "a_derained.jpg"), str(tree / "b_derained.PNG")]
 
 
+def test_an_output_folder_inside_the_input_is_not_restored_again(tree):
+    (tree / "dry").mkdir()
+    (tree / "dry" / "a.jpg").write_bytes(b"x")
+    found = targets([str(tree)], str(tree / "dry"), recursive=True)
+    assert str(tree / "dry" / "dry" / "a.jpg") not in found
+    assert len(found) == 4
+
+
 def test_urls_and_pipes(tmp_path):
     url = "https://example.org/pictures/rain%20y.jpg?size=large"
     assert targets([url]) == ["rain y_derained.jpg"]

@@ -112,8 +112,7 @@ def plan(
     beside = out is None
     suffix = suffix if suffix is not None else (SUFFIX if beside else "")
     found = list(dict.fromkeys(find(inputs, recursive)))
-    if beside and suffix:  # results of an earlier run are no pictures to restore
-        found = [f for f in found if f[1] is None or not Path(f[0]).stem.endswith(suffix)]
+    found = [f for f in found if f[1] is None or not is_result(f[0], f[1], out, suffix)]
     into_file = out is not None and len(found) == 1 and found[0][1] is None and is_file_name(out)
     jobs: list[Job] = []
     failed: list[Outcome] = []
@@ -137,6 +136,14 @@ def plan(
             taken[target] = source
             jobs.append(job)
     return jobs, failed
+
+
+def is_result(source: str, root: Path, out: str | None, suffix: str) -> bool:
+    """Whether a picture found in the folder ``root`` is the result of an earlier run."""
+    if out is None:
+        return suffix != "" and Path(source).stem.endswith(suffix)
+    inside = Path(out).resolve()
+    return inside != root.resolve() and Path(source).resolve().is_relative_to(inside)
 
 
 def ending_of(format: str) -> str:

@@ -33,6 +33,24 @@ def test_loading_needs_no_torch():
     assert "derain.engines.openvino" in modules_after(code)
 
 
+@pytest.mark.parametrize(
+    ("command", "missing", "extra"),
+    [
+        (["models", "--all"], "torch", "torch"),
+        (["export", "mspfn-lite", "-o", "x.onnx"], "onnx", "train"),
+        (["train", "x.toml", "--data", "x", "--out", "y"], "torch", "torch"),
+    ],
+)
+def test_a_missing_extra_names_its_install_line(derain, monkeypatch, command, missing, extra):
+    for name in list(sys.modules):
+        if name.startswith(("derain.models", "derain.export", "derain.training")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    code, _, err = derain(*command)
+    assert code == 1
+    assert err.strip() == f"error: this needs {missing}: `pip install derain[{extra}]`"
+
+
 def test_version_and_unknown_command():
     import derain
 

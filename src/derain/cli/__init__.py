@@ -27,6 +27,16 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+# Package -> the extra that brings it.
+EXTRAS = {
+    "torch": "torch",
+    "safetensors": "torch",
+    "onnx": "train",
+    "onnxscript": "train",
+    "scipy": "eval",
+    "jinja2": "eval",
+}
+
 
 def show_version(asked: bool) -> None:
     """Print the version and leave."""
@@ -56,6 +66,11 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one line on stderr and exit code 1."""
     try:
         app()
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None or "--traceback" in sys.argv:
+            raise
+        sys.exit(f"error: this needs {error.name}: `pip install derain[{extra}]`")
     except (ValueError, OSError, ImportError, ArithmeticError) as error:
         if "--traceback" in sys.argv:
             raise

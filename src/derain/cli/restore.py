@@ -103,7 +103,7 @@ def what_runs(restorer: "Restorer", tile: str) -> str:
     record, engine = restorer.record, restorer.engine
     tiles = f"tiles {TILE} where large" if tile == "auto" else f"tiles {tile}"
     return (
-        f"derain {derain.__version__}: {record.name} ({record.network}, {record.trained_on}), "
+        f"derain {derain.__version__}: {record.name} ({record.parameters / 1e6:.2f} M parameters), "
         f"{engine.name} on {engine.device} ({restorer.choice.reason}), {engine.precision}, {tiles}"
     )
 
