@@ -5,7 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from derain.losses import charbonnier, edge, laplacian, mspfn_loss  # noqa: E402
+from derain import metrics  # noqa: E402
+from derain.losses import charbonnier, edge, laplacian, mspfn_loss, ssim  # noqa: E402
 
 
 @pytest.fixture
@@ -51,3 +52,24 @@ def test_total_is_taken_in_minus_one_to_one_in_float32(pictures):
     assert mspfn_loss(x, y).item() == pytest.approx(expected.item(), rel=1e-6)
     assert mspfn_loss(x.bfloat16(), y).dtype == torch.float32
     assert mspfn_loss(x, y, edge_weight=0).item() == pytest.approx(charbonnier(a, b).item())
+
+
+@pytest.mark.parametrize(("protocol", "padding"), [("dcsfn", 5), ("rgb", 0)])
+def test_ssim_agrees_with_the_metric(protocol, padding):
+    rng = np.random.default_rng(0)
+    smooth = np.cumsum(rng.normal(size=(40, 53, 3)), axis=1)
+    clean = np.clip(128 + 20 * smooth, 0, 255).astype(np.uint8)
+    rainy = np.clip(clean + rng.integers(0, 90, clean.shape), 0, 255).astype(np.uint8)
+    x, y = (torch.from_numpy(p).permute(2, 0, 1)[None] / 255 for p in (rainy, clean))
+    expected = metrics.ssim(rainy, clean, protocol=protocol)
+    assert 0.1 < expected < 0.95
+    assert ssim(x, y, padding).item() == pytest.approx(expected, abs=1e-5)
+    assert ssim(x, x, padding).item() == pytest.approx(1, abs=1e-6)
+
+
+def test_ssim_has_a_gradient_that_points_to_the_clean_picture(pictures):
+    x, y = pictures
+    x = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(ssim(x, y), x)
+    with torch.no_grad():
+        assert ssim(x + 10 * gradient, y) > ssim(x, y)

@@ -1,5 +1,6 @@
 """Training losses. Every function takes float pictures (N, 3, H, W) and returns a scalar."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -29,3 +30,33 @@ def mspfn_loss(
     """
     x, y = 2 * derained.float() - 1, 2 * clean.float() - 1
     return charbonnier(x, y, eps) + edge_weight * edge(x, y, eps)
+
+
+def ssim(x: Tensor, y: Tensor, padding: int = 5) -> Tensor:
+    """Mean structural similarity of pictures (N, C, H, W) in [0, 1], channel by channel.
+
+    Gaussian window of 11x11, sigma 1.5, C1 = 0.01^2, C2 = 0.03^2, in float32. As a loss take its
+    negative (DCSFN, ACM MM 2020) or 1 - ssim (MH2F-Net, CVPRW 2021).
+
+    Args:
+        x: The one picture.
+        y: The other, of the same size.
+        padding: Zeros around the pictures: 5 keeps the size, as both papers' code does; 0 uses
+            whole windows only, as the metric does.
+    """
+    channels = x.shape[1]
+    offsets = torch.arange(-5, 6, dtype=torch.float32, device=x.device)
+    line = torch.exp(-(offsets**2) / (2 * 1.5**2))
+    line = (line / line.sum()).expand(channels, 1, 11)
+
+    def blur(z: Tensor) -> Tensor:
+        rows = F.conv2d(z, line[..., None], padding=(padding, 0), groups=channels)
+        return F.conv2d(rows, line[:, :, None], padding=(0, padding), groups=channels)
+
+    x, y = x.float(), y.float()
+    mean_x, mean_y = blur(x), blur(y)
+    variance_x, variance_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2
+    covariance = blur(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
+    contrast = (2 * covariance + 0.03**2) / (variance_x + variance_y + 0.03**2)
+    return (luminance * contrast).mean()
