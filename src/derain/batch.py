@@ -78,7 +78,9 @@ def find(inputs: Sequence[str], recursive: bool = False) -> Iterator[tuple[str, 
                 deeper = "" if recursive else "; --recursive looks into its folders"
                 yield entry, None, f"{entry}: no pictures in this folder{deeper}"
         elif glob.has_magic(entry):
-            matches = sorted(m for m in glob.glob(entry, recursive=True) if Path(m).is_file())  # noqa: PTH207
+            # Path.glob takes no absolute pattern.
+            found = glob.glob(entry, recursive=True)  # noqa: PTH207
+            matches = sorted(match for match in found if Path(match).is_file())
             yield from ((match, None, "") for match in matches)
             if not matches:
                 yield entry, None, f"{entry}: nothing matches"

@@ -120,18 +120,18 @@ def sixteen_bit(image: Image.Image, data: bytes) -> NDArray[np.uint16] | None:
     if image.format == "PNG":
         deep = data[24] == 16
     else:
-        deep = image.format == "TIFF" and 16 in np.atleast_1d(image.tag_v2.get(258, 8))  # type: ignore
+        tags = getattr(image, "tag_v2", {})  # a TIFF has them
+        deep = 16 in np.atleast_1d(tags.get(258, 8))
     if not deep:
         return None
-    cv2.utils.logging.setLogLevel(
-        cv2.utils.logging.LOG_LEVEL_SILENT
-    )  # a damaged file is ours to report
+    # A damaged file is ours to report.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16:
         raise OSError("16-bit pixels cannot be decoded")
     if values.ndim == 3:
         values[..., :3] = values[..., 2::-1].copy()
-    return values  # type: ignore[return-value]
+    return values.astype(np.uint16, copy=False)
 
 
 def from_pillow(image: Image.Image, deep: NDArray[np.uint16] | None = None) -> Picture:

@@ -31,7 +31,7 @@ def read_rgb(path: Path) -> Picture:
     bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if bgr is None:
         raise ValueError(f"{path}: not a picture")
-    return np.ascontiguousarray(bgr[..., ::-1])  # type: ignore[return-value]
+    return np.ascontiguousarray(bgr[..., ::-1], np.uint8)
 
 
 def picture_files(folder: Path) -> list[Path]:

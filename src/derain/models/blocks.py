@@ -70,6 +70,7 @@ def on_padded(network: Callable[[Tensor], Tensor], image: Tensor, multiple: int)
 
 def channels_last(network: nn.Module) -> nn.Module:
     """The network with its weights in the memory layout that convolutions on CPUs and GPUs like."""
+    # torch's type stubs leave this overload out.
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

@@ -299,6 +299,6 @@ class DCSFN(nn.Module):
     def fold(self) -> "DCSFN":
         """A copy that computes the same, bit for bit, without its dead weights."""
         folded = copy.deepcopy(self)
-        for recurrent in folded.passes:
+        for recurrent in folded.passes:  # to a type checker a list of plain modules
             recurrent.cells[recurrent.order[0]].drop_state()  # type: ignore[union-attr]
         return folded

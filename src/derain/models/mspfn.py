@@ -233,7 +233,8 @@ class ProgressiveFusion(nn.Module):
         outputs: list[Tensor] = []
         raised: list[Tensor] = []  # the coarser outputs, each brought up to the level at hand
         for x, block, ups in zip(features[::-1], self.blocks[::-1], self.ups[::-1], strict=True):
-            raised = [up(y, like=x) for up, y in zip(ups, raised, strict=False)]  # type: ignore
+            # Without cross_scale there are no ups, and nothing is raised.
+            raised = [up(y, like=x) for up, y in zip(ups.children(), raised, strict=False)]
             outputs.append(x + block(sum(raised, start=x)))
             raised.append(outputs[-1])
         return outputs[::-1]

@@ -240,6 +240,7 @@ def save_result(
         name=recipe.name,
         network=recipe.network,
         options=recipe.options,
+        # Every network of ours has these two, which nn.Module does not declare.
         size_multiple=average.size_multiple,  # type: ignore[arg-type]
         minimum_size=average.minimum_size,  # type: ignore[arg-type]
         parameters=size.parameters,

@@ -85,6 +85,7 @@ def convert(path: Path, network: str = "auto", order: Order | None = None) -> Co
     }
     if (order or AUTHORS_ORDER[name]) == "bgr":
         turn_colours_round(state)
+    # Every network of ours has a config, which nn.Module does not declare.
     return Converted(name, reading.network.config, state)  # type: ignore[arg-type]
 
 
