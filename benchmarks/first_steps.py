@@ -16,7 +16,7 @@ from skimage import data
 
 from derain.data.crops import Crops, Source, to_tensor
 from derain.data.pictures import Pair
-from derain.losses import mspfn_loss
+from derain.losses import weighted
 from derain.models import build
 from derain.models.blocks import channels_last
 from derain.rain import RainSynthesizer
@@ -37,6 +37,7 @@ def learn(name: str) -> str:
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
     pictures = [data.astronaut(), data.coffee(), data.rocket()]
     crops = Crops([Source([Pair("", p) for p in pictures], 1.0, {"rain100h": 1.0})], PATCH)
+    mspfn_loss = weighted({"charbonnier": 1.0, "edge": 0.05})
     losses, start = [], time.monotonic()
     for step in range(STEPS):
         pairs = [crops[step * BATCH + i] for i in range(BATCH)]

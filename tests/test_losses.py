@@ -1,4 +1,4 @@
-"""MSPFN's losses, from their definition."""
+"""The losses, from their definitions."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from derain import metrics  # noqa: E402
-from derain.losses import charbonnier, edge, laplacian, mspfn_loss, ssim  # noqa: E402
+from derain.losses import LOSSES, charbonnier, edge, fft, laplacian, ssim, weighted  # noqa: E402
 
 
 @pytest.fixture
@@ -45,13 +45,44 @@ def test_edge_loss_does_not_see_a_constant_inside(pictures):
     assert edge(x, x).item() == pytest.approx(1e-3, rel=1e-5)
 
 
-def test_total_is_taken_in_minus_one_to_one_in_float32(pictures):
+def test_mspfns_losses_are_taken_in_minus_one_to_one_in_float32(pictures):
     x, y = pictures
     a, b = 2 * x - 1, 2 * y - 1
+    mspfn = weighted({"charbonnier": 1.0, "edge": 0.05})
     expected = charbonnier(a, b) + 0.05 * edge(a, b)
-    assert mspfn_loss(x, y).item() == pytest.approx(expected.item(), rel=1e-6)
-    assert mspfn_loss(x.bfloat16(), y).dtype == torch.float32
-    assert mspfn_loss(x, y, edge_weight=0).item() == pytest.approx(charbonnier(a, b).item())
+    assert mspfn(x, y).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert mspfn(x.bfloat16(), y).dtype == torch.float32
+
+
+def test_weights_scale_their_losses_and_a_zero_takes_one_out(pictures):
+    x, y = pictures
+    alone = {name: weighted({name: 1.0})(x, y).item() for name in LOSSES}
+    assert len(set(alone.values())) == len(LOSSES)
+    total = weighted({"l1": 2.0, "ssim": 0.5, "mse": 0.0})(x, y).item()
+    assert total == pytest.approx(2 * alone["l1"] + 0.5 * alone["ssim"], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_named_loss_is_least_for_equal_pictures_and_grows_with_the_error(name, pictures):
+    x, y = pictures
+    loss = LOSSES[name]
+    values = [loss(x + t * (y - x), x).item() for t in (0, 0.25, 0.5, 1)]
+    assert values[0] < 0.003  # Charbonnier's eps
+    assert values == sorted(values)
+    assert loss(y.bfloat16(), x).dtype == torch.float32
+
+
+def test_an_unknown_loss_lists_the_known():
+    with pytest.raises(ValueError, match=r"unknown loss 'L1'; known: charbonnier, edge, l1"):
+        weighted({"L1": 1.0})
+
+
+def test_fft_loss_is_the_mean_distance_of_the_spectra(pictures):
+    x, y = pictures
+    spectra = [np.fft.rfft2(p.double().numpy(), norm="ortho") for p in (x, y)]
+    difference = spectra[0] - spectra[1]
+    expected = (np.abs(difference.real) + np.abs(difference.imag)).mean() / 2
+    assert fft(x, y).item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(("protocol", "padding"), [("dcsfn", 5), ("rgb", 0)])

@@ -1,4 +1,9 @@
-"""Training losses. Every function takes float pictures (N, 3, H, W) and returns a scalar."""
+"""Training losses. Every function takes float pictures (N, 3, H, W) and returns a scalar.
+
+``LOSSES`` are those that a recipe can name; they take pictures in [0, 1], 0 is perfect.
+"""
+
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -18,18 +23,6 @@ def laplacian(x: Tensor) -> Tensor:
 def edge(x: Tensor, y: Tensor, eps: float = 1e-3) -> Tensor:
     """Charbonnier distance of the Laplacians (MSPFN, CVPR 2020, Eq. 10)."""
     return charbonnier(laplacian(x), laplacian(y), eps)
-
-
-def mspfn_loss(
-    derained: Tensor, clean: Tensor, edge_weight: float = 0.05, eps: float = 1e-3
-) -> Tensor:
-    """Charbonnier plus ``edge_weight`` times edge, of pictures in [0, 1].
-
-    The paper's constants belong to pictures in [-1, 1], so that is where the loss is taken,
-    in float32: eps^2 = 1e-6 is lost in half precision.
-    """
-    x, y = 2 * derained.float() - 1, 2 * clean.float() - 1
-    return charbonnier(x, y, eps) + edge_weight * edge(x, y, eps)
 
 
 def ssim(x: Tensor, y: Tensor, padding: int = 5) -> Tensor:
@@ -60,3 +53,40 @@ def ssim(x: Tensor, y: Tensor, padding: int = 5) -> Tensor:
     luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
     contrast = (2 * covariance + 0.03**2) / (variance_x + variance_y + 0.03**2)
     return (luminance * contrast).mean()
+
+
+def fft(x: Tensor, y: Tensor) -> Tensor:
+    """Mean absolute difference of the spectra, real and imaginary parts, of each channel.
+
+    After Cho et al. (MIMO-UNet, ICCV 2021), with the orthonormal transform, so that the value does
+    not grow with the picture. In float32: torch has no transform in half precision on a CPU.
+    """
+    spectrum = torch.fft.rfft2(x.float() - y.float(), norm="ortho")  # linear: one transform does
+    return torch.view_as_real(spectrum).abs().mean()
+
+
+def signed(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss of the pictures in [-1, 1], in float32: eps^2 = 1e-6 is lost in half precision."""
+    return lambda x, y: loss(2 * x.float() - 1, 2 * y.float() - 1)
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "charbonnier": signed(charbonnier),  # MSPFN's two, whose constants belong to [-1, 1]
+    "edge": signed(edge),
+    "l1": lambda x, y: F.l1_loss(x.float(), y),
+    "mse": lambda x, y: F.mse_loss(x.float(), y),
+    "ssim": lambda x, y: 1 - ssim(x, y),
+    "fft": fft,
+}
+
+
+def weighted(weights: Mapping[str, float]) -> Callable[[Tensor, Tensor], Tensor]:
+    """The sum of named losses: weights -> function of derained and clean pictures in [0, 1].
+
+    Raises:
+        ValueError: An unknown name; lists the known ones.
+    """
+    if unknown := sorted(weights.keys() - LOSSES.keys()):
+        raise ValueError(f"unknown loss {unknown[0]!r}; known: {', '.join(LOSSES)}")
+    terms = [(LOSSES[name], weight) for name, weight in weights.items() if weight]
+    return lambda x, y: torch.stack([weight * loss(x, y) for loss, weight in terms]).sum()
