@@ -64,6 +64,33 @@ def test_rained_crops_are_brighter_and_keep_their_target(crops):
         assert (rainy >= clean).all()
 
 
+@pytest.mark.parametrize(("augment", "count"), [("none", 1), ("mirror", 2), ("dihedral", 8)])
+def test_own_pairs_are_flipped_and_turned_as_the_source_says(augment, count):
+    pair = numbered(32, 32)
+    crops = Crops([Source([pair], 1.0, augment=augment)], patch=32)
+    seen = set()
+    for i in range(100):
+        rainy, clean = crops[i]
+        assert torch.equal(rainy[:2], clean[:2])
+        seen.add(clean.numpy().tobytes())
+    assert len(seen) == count
+    mirrored = np.ascontiguousarray(pair.clean[:, ::-1].transpose(2, 0, 1)).tobytes()
+    assert (mirrored in seen) == (augment != "none")
+
+
+def test_an_item_can_ask_for_a_smaller_patch(crops):
+    assert crops[3, 16][0].shape == (3, 16, 16)
+    assert torch.equal(crops[3, 32][0], crops[3][0])
+
+
+def test_in_an_epoch_no_picture_comes_twice():
+    pairs = [Pair(f"{i}", np.full((8, 8, 3), i, np.uint8)) for i in range(10)]
+    crops = Crops([Source(pairs, 1.0)], patch=8, epoch=8)  # batches of four: two of ten left out
+    first, second = ([int(crops[k][1][0, 0, 0]) for k in range(e, e + 8)] for e in (0, 8))
+    assert len(set(first)) == len(set(second)) == 8
+    assert first != second
+
+
 def test_small_pictures_are_left_out_and_counted():
     crops = Crops([Source([numbered(), numbered(20, 99)], 1.0)], patch=32)
     assert crops.left_out == 1

@@ -9,10 +9,11 @@ import pytest
 
 from derain.data.pictures import (
     Pair,
+    PairFile,
     group_by_background,
-    read_clean,
-    read_folders,
-    read_side_by_side,
+    list_clean,
+    list_folders,
+    list_side_by_side,
     split_by_background,
 )
 
@@ -56,11 +57,14 @@ def test_layouts(tmp_path):
     cv2.imwrite(str(tmp_path / "clean" / "a.png"), clean)
     cv2.imwrite(str(tmp_path / "rainy" / "a.png"), rainy)
     cv2.imwrite(str(tmp_path / "both" / "a.png"), np.hstack([clean, rainy]))
-    for pairs in (read_folders(tmp_path), read_side_by_side(tmp_path / "both")):
-        assert np.array_equal(pairs[0].clean[..., ::-1], clean)
-        assert pairs[0].rainy is not None
-        assert np.array_equal(pairs[0].rainy[..., ::-1], rainy)
-    assert read_clean(tmp_path / "clean")[0].rainy is None
+    for files in (list_folders(tmp_path), list_side_by_side(tmp_path / "both")):
+        pair = files[0].read()
+        assert np.array_equal(pair.clean[..., ::-1], clean)
+        assert pair.rainy is not None
+        assert np.array_equal(pair.rainy[..., ::-1], rainy)
+    turned = PairFile("a", tmp_path / "both" / "a.png", tmp_path / "both" / "a.png", "right")
+    assert np.array_equal(turned.read().clean[..., ::-1], rainy)
+    assert list_clean(tmp_path / "clean")[0].read().rainy is None
 
 
 @pytest.mark.parametrize(
@@ -68,7 +72,10 @@ def test_layouts(tmp_path):
     [
         (lambda d: (d / "rainy" / "b.png").write_bytes(b"x"), "b is not in both"),
         (lambda d: (d / "rainy" / "a.png").write_bytes(b"x"), "a.png: not a picture"),
-        (lambda d: cv2.imwrite(str(d / "rainy" / "a.png"), scene(0, 64, 64)), "a is "),
+        (
+            lambda d: cv2.imwrite(str(d / "rainy" / "a.png"), scene(0, 64, 64)),
+            "a.png: is 64x64 rainy, 128x96 clean",
+        ),
         (lambda d: (d / "clean" / "a.png").rename(d / "a.png"), "no pictures in it"),
     ],
 )
@@ -76,14 +83,15 @@ def test_what_is_wrong_with_a_folder_is_named(tmp_path, spoil, words):
     for folder in ("rainy", "clean"):
         (tmp_path / folder).mkdir()
         cv2.imwrite(str(tmp_path / folder / "a.png"), scene(0))
-    assert len(read_folders(tmp_path)) == 1
+    assert len(list_folders(tmp_path)) == 1
     spoil(tmp_path)
     with pytest.raises(ValueError, match=words):
-        read_folders(tmp_path)
+        [file.read() for file in list_folders(tmp_path)]
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the benchmark data are not beside the project")
 def test_rain800_has_some_360_backgrounds():
-    pairs = read_side_by_side(SHARED / "data" / "train" / "rain800")
+    files = list_side_by_side(SHARED / "data" / "train" / "rain800")
+    pairs = [file.read() for file in files]
     assert len(pairs) == 686
     assert 350 <= len(np.unique(group_by_background(pairs))) <= 370

@@ -1,19 +1,22 @@
 """Random training crops: pairs as they are, or clean pictures with rain made on the crop.
 
-Item ``index`` depends on (seed, index) alone, whatever the workers and their order, so a run can
-be stopped and go on with exactly the crops it would have seen.
+Item ``index`` depends on (seed, index, patch) alone, whatever the workers and their order, so a
+run can be stopped and go on with exactly the crops it would have seen.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from derain.data.pictures import Pair, Picture
+from derain.data.store import Decoding
 from derain.rain import RainSynthesizer
 
 T = TypeVar("T")
@@ -30,50 +33,79 @@ class Source:
     pairs: Sequence[Pair]
     weight: float
     rain: dict[str, float] | None = None
+    augment: Literal["none", "mirror", "dihedral"] = "mirror"  # of own pairs
 
 
 class Crops(Dataset[tuple[Tensor, Tensor]]):
-    """(rainy, clean) crops, each (3, patch, patch) uint8.
+    """(rainy, clean) crops, each (3, patch, patch) uint8; item (index, patch), or index alone.
 
     Pictures smaller than the patch are left out; ``left_out`` counts them.
+
+    Args:
+        sources: What is drawn from.
+        patch: Side of a crop in pixels; the largest that will be asked for.
+        seed: Other seeds draw other crops.
+        epoch: Items in an epoch, in which no picture comes twice; 0 draws each item freely.
 
     Raises:
         ValueError: A source has no picture as large as the patch.
     """
 
-    def __init__(self, sources: Sequence[Source], patch: int, seed: int = 0) -> None:
-        self.patch, self.seed = patch, seed
+    def __init__(
+        self, sources: Sequence[Source], patch: int, seed: int = 0, epoch: int = 0
+    ) -> None:
+        self.patch, self.seed, self.epoch = patch, seed, epoch
         self.sources, self.left_out = [], 0
         for source in sources:
-            large = [p for p in source.pairs if min(p.clean.shape[:2]) >= patch]
+            large = [i for i, p in enumerate(source.pairs) if min(p.clean.shape[:2]) >= patch]
             self.left_out += len(source.pairs) - len(large)
             if not large:
                 raise ValueError(f"no picture of at least {patch}x{patch} in a data source")
-            self.sources.append(Source(large, source.weight, source.rain))
+            self.sources.append(replace(source, pairs=subset(source.pairs, large)))
         self.synthesizers = {
             preset: RainSynthesizer(preset, seed=seed)
             for source in sources
             for preset in source.rain or {}
         }
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, item: int | tuple[int, int]) -> tuple[Tensor, Tensor]:
+        index, patch = (item, self.patch) if isinstance(item, int) else item
         rng = np.random.default_rng((self.seed, index, 1))  # apart from the rain's own draws
         source = draw(rng, self.sources, [s.weight for s in self.sources])
-        pair = source.pairs[rng.integers(len(source.pairs))]
+        drawn = int(rng.integers(len(source.pairs)))
+        pair = source.pairs[self.in_epoch(index) if self.epoch else drawn]
         height, width = pair.clean.shape[:2]
-        top = rng.integers(height - self.patch + 1)
-        left = rng.integers(width - self.patch + 1)
-        window = slice(top, top + self.patch), slice(left, left + self.patch)
+        top = rng.integers(height - patch + 1)
+        left = rng.integers(width - patch + 1)
+        window = slice(top, top + patch), slice(left, left + patch)
         clean = pair.clean[window]
         if source.rain is None:
-            # Real and drawn rain falls: mirroring keeps its direction likely, rotating does not.
-            flip = bool(rng.integers(2))
+            turn = {"none": 1, "mirror": 2, "dihedral": 8}[source.augment]
+            k = 4 * int(rng.integers(2)) if turn == 2 else int(rng.integers(turn))
             rainy = clean if pair.rainy is None else pair.rainy[window]
-            return to_tensor(mirror(rainy, flip)), to_tensor(mirror(clean, flip))
+            return to_tensor(dihedral(rainy, k)), to_tensor(dihedral(clean, k))
         clean = dihedral(clean, int(rng.integers(8)))
         preset = draw(rng, list(source.rain), list(source.rain.values()))
         sample = self.synthesizers[preset](clean, index=index, full_size=(height, width))
         return to_tensor(sample.rainy), to_tensor(sample.target)
+
+    def in_epoch(self, index: int) -> int:
+        """Which picture an item of the only source shows."""
+        order = permutation(self.seed, index // self.epoch, len(self.sources[0].pairs))
+        return int(order[index % self.epoch])
+
+
+@lru_cache(2)
+def permutation(seed: int, epoch: int, count: int) -> NDArray[np.int_]:
+    """The order of the pictures in an epoch."""
+    return np.random.default_rng((seed, epoch, 2)).permutation(count)
+
+
+def subset(pairs: Sequence[Pair], indices: Sequence[int]) -> Sequence[Pair]:
+    """Some of the pairs, without decoding any."""
+    if isinstance(pairs, Decoding):
+        return Decoding([pairs.files[i] for i in indices])
+    return [pairs[i] for i in indices]
 
 
 def draw(rng: np.random.Generator, items: Sequence[T], weights: Sequence[float]) -> T:

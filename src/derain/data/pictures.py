@@ -1,8 +1,9 @@
-"""Pictures for training, decoded once and kept in memory, and their split by background."""
+"""Pictures for training: where pairs lie, how they are decoded, their split by background."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -48,38 +49,56 @@ def picture_files(folder: Path) -> list[Path]:
     return files
 
 
-def read_clean(folder: Path) -> list[Pair]:
+@dataclass(frozen=True)
+class PairFile:
+    """Where a pair lies; nothing is opened until ``read``."""
+
+    name: str
+    clean: Path
+    rainy: Path | None = None  # equals ``clean`` where one file holds both
+    clean_half: Literal["", "left", "right"] = ""  # of such a file
+
+    def read(self) -> Pair:
+        """Decode it.
+
+        Raises:
+            ValueError: A file is no picture, or the two differ in size; names it.
+        """
+        clean = read_rgb(self.clean)
+        if self.clean_half:
+            half = clean.shape[1] // 2
+            left, right = clean[:, :half].copy(), clean[:, -half:].copy()
+            return Pair(self.name, *((left, right) if self.clean_half == "left" else (right, left)))
+        rainy = read_rgb(self.rainy) if self.rainy else None
+        if rainy is not None and rainy.shape != clean.shape:
+            raise ValueError(
+                f"{self.rainy}: is {rainy.shape[1]}x{rainy.shape[0]} rainy, "
+                f"{clean.shape[1]}x{clean.shape[0]} clean"
+            )
+        return Pair(self.name, clean, rainy)
+
+
+def list_clean(folder: Path) -> list[PairFile]:
     """Clean pictures without a rainy version."""
-    return [Pair(path.name, read_rgb(path)) for path in picture_files(folder)]
+    return [PairFile(path.name, path) for path in picture_files(folder)]
 
 
-def read_side_by_side(folder: Path) -> list[Pair]:
+def list_side_by_side(folder: Path) -> list[PairFile]:
     """Pairs stored as one picture each, left half clean, right half rainy (Rain800's layout)."""
-    pairs = []
-    for path in picture_files(folder):
-        both = read_rgb(path)
-        half = both.shape[1] // 2
-        pairs.append(Pair(path.name, both[:, :half].copy(), both[:, -half:].copy()))
-    return pairs
+    return [PairFile(path.name, path, path, "left") for path in picture_files(folder)]
 
 
-def read_folders(folder: Path) -> list[Pair]:
+def list_folders(folder: Path) -> list[PairFile]:
     """Pairs stored as ``rainy/NAME`` and ``clean/NAME``, paired by name without suffix.
 
     Raises:
-        ValueError: A picture has no partner, or a pair differs in size; names it.
+        ValueError: A picture has no partner; names it.
     """
     rainy = {path.stem: path for path in picture_files(folder / "rainy")}
     clean = {path.stem: path for path in picture_files(folder / "clean")}
     if alone := sorted(rainy.keys() ^ clean.keys()):
         raise ValueError(f"{folder}: {alone[0]} is not in both rainy/ and clean/")
-    pairs = [Pair(name, read_rgb(clean[name]), read_rgb(rainy[name])) for name in sorted(rainy)]
-    for pair in pairs:
-        if pair.rainy is not None and pair.rainy.shape != pair.clean.shape:
-            raise ValueError(
-                f"{folder}: {pair.name} is {pair.rainy.shape} rainy, {pair.clean.shape} clean"
-            )
-    return pairs
+    return [PairFile(name, clean[name], rainy[name]) for name in sorted(rainy)]
 
 
 def background_signature(picture: Picture) -> NDArray[np.bool_]:
