@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from derain.training.recipe import OptimiserRecipe, read_recipe
+from derain.training.recipe import ScheduleRecipe, read_recipe, to_toml
 from derain.training.schedule import learning_rate
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
@@ -21,15 +21,17 @@ lr = 1e-3
 
 def test_every_recipe_of_the_project_reads():
     pytest.importorskip("torch")
+    from derain.losses import weighted
     from derain.models import MODELS
     from derain.rain.presets import PRESETS
 
-    files = sorted(RECIPES.glob("*.toml"))
+    files = sorted(RECIPES.rglob("*.toml"))
     assert files
     for path in files:
         recipe = read_recipe(path)
         assert recipe.name == path.stem
         assert recipe.network in MODELS
+        weighted(recipe.loss)
         for source in recipe.data.sources:
             assert source.rain.keys() <= PRESETS.keys()
 
@@ -72,13 +74,54 @@ def test_a_missing_recipe_is_named(tmp_path):
         read_recipe(tmp_path / "nowhere.toml")
 
 
-def test_the_rate_warms_up_peaks_and_ends_low():
-    recipe = OptimiserRecipe(lr=1.0, final_lr=0.01, warmup=0.1)
-    rates = [learning_rate(recipe, k / 1000) for k in range(1001)]
-    assert 0 < rates[0] < 0.02
-    assert max(rates) == rates[100] == pytest.approx(1.0)
-    assert rates[:101] == sorted(rates[:101])
-    assert rates[100:] == sorted(rates[100:], reverse=True)
-    assert rates[550] == pytest.approx(0.505, abs=0.01)
-    assert rates[1000] == pytest.approx(0.01)
-    assert learning_rate(recipe, 1.2) == pytest.approx(0.01)
+def test_a_cosine_warms_up_peaks_and_ends_low():
+    schedule = ScheduleRecipe(final_lr=0.01, warmup=0.1)
+    rates = [learning_rate(1.0, schedule, share) for share in (0, 0.05, 0.1, 0.55, 1)]
+    assert rates == pytest.approx([0.01, 0.5, 1.0, 0.505, 0.01])
+
+
+def test_steps_multiply_at_each_milestone_and_stop_at_the_floor():
+    schedule = ScheduleRecipe("steps", 0.0, 0.05, (0.25, 0.5, 0.75), 0.3)
+    shares = (0, 0.2499, 0.25, 0.5, 0.75, 1)
+    rates = [learning_rate(1.0, schedule, share) for share in shares]
+    assert rates == pytest.approx([1, 1, 0.3, 0.09, 0.05, 0.05])
+
+
+def test_a_recipe_written_out_reads_back_equal(tmp_path):
+    for path in RECIPES.rglob("*.toml"):
+        recipe = read_recipe(path)
+        (tmp_path / "x.toml").write_text(to_toml(recipe))
+        assert read_recipe(tmp_path / "x.toml") == recipe
+
+
+def test_set_changes_values_wherever_they_lie(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text(GOOD)
+    changes = ["optimiser.lr=3e-4", "data.sources.0.weight=2", "name=other", "loss.l1=1"]
+    recipe = read_recipe(path, [*changes, "schedule.milestones=[0.5, 0.75]"])
+    assert recipe.optimiser.lr == 3e-4
+    assert recipe.data.sources[0].weight == 2.0
+    assert recipe.name == "other"
+    assert recipe.loss == {"l1": 1.0}
+    assert recipe.schedule.milestones == (0.5, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("optimiser.lr", "write it as key=value"),
+        ("optimizer.lr=1", r"with --set: unknown key 'optimizer'; did you mean 'optimiser'"),
+        ("optimiser.lr=fast", "lr must be of type float: 'fast'"),
+        ("data.sources.7.weight=1", "data.sources.7.weight does not lead to a value"),
+        ("name.x=1", "name.x does not lead to a value"),
+        ("data.stages=[{start=0.5,patch=64,batch=4},{start=0.2,patch=96,batch=4}]", "rising order"),
+        ("schedule.warmup=1", r"schedule.warmup must be in \[0, 1\)"),
+        ("loss={}", "one weight must be above 0"),
+        ("steps=0", "steps must be above 0"),
+    ],
+)
+def test_set_is_as_strict_as_the_file(tmp_path, change, words):
+    path = tmp_path / "x.toml"
+    path.write_text(GOOD)
+    with pytest.raises(ValueError, match=words):
+        read_recipe(path, [change])

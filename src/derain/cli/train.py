@@ -1,42 +1,121 @@
 """`derain train`: run a recipe."""
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from derain.training.loop import Progress
+
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/mspfn-lite.toml.")],
-    data: Annotated[Path, typer.Option(help="Folder that the recipe's paths start from.")],
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints and weights.")],
-    max_minutes: Annotated[
-        float | None, typer.Option(min=0.1, help="Time budget; the schedule ends with it.")
+    recipe: Annotated[
+        Path | None, typer.Argument(help="A recipe, such as recipes/mspfn-lite.toml.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from OUT/last.pt.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    data: Annotated[
+        Path | None, typer.Option(help="Folder that the recipe's paths start from.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for all that the run writes.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a recipe's value: --set optimiser.lr=3e-4. Repeatable."),
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the run in this folder.", metavar="RUN")
+    ] = None,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Time budget over all parts; the schedule ends with it."),
+    ] = None,
+    checkpoint_minutes: Annotated[
+        float, typer.Option(min=0.0, help="Time between checkpoints.")
+    ] = 5.0,
+    keep: Annotated[int, typer.Option(min=1, help="How many newest checkpoints stay.")] = 3,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that make crops; 0: the training's own.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for decoded pictures that do not fit into memory.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    onnx: Annotated[bool, typer.Option(help="Write the finished weights as .onnx too.")] = True,
 ) -> None:
-    """Train a network; Ctrl-C loses at most the minutes since the last checkpoint."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    """Train a network. Ctrl-C writes a checkpoint and leaves; --resume RUN goes on.
 
+    Several GPUs or machines: torchrun --nproc-per-node K -m derain train ...
+    """
+    from derain.cli.console import note
     from derain.training import loop
+    from derain.training.journal import read_data_root
     from derain.training.recipe import read_recipe
+    from derain.training.result import export_result
 
-    bar = Progress(
+    if resume:
+        if recipe or out:
+            raise ValueError("--resume RUN takes recipe and folder from the run; leave them out")
+        run, data = resume, data or read_data_root(resume)
+        recipe = run / "recipe.toml"
+    elif recipe and data and out:
+        run = out
+    else:
+        raise ValueError("name RECIPE, --data and --out to start a run, --resume RUN to go on")
+    settings = loop.Settings(device, max_minutes, checkpoint_minutes, keep, workers, cache)
+    with shown_progress() as show:
+        try:
+            weights = loop.train(
+                read_recipe(recipe, changes or ()), data, run, settings,
+                resume=resume is not None, on_step=show,
+            )  # fmt: skip
+        except loop.Interrupted as stopped:
+            note(f"{stopped}; go on with: derain train --resume {run}")
+            raise typer.Exit(130) from None
+    if is_first_process():
+        problem = export_result(weights) if onnx else ""
+        if problem:
+            note(problem)
+        typer.echo(weights)
+
+
+@contextmanager
+def shown_progress() -> Iterator[Callable[["Progress"], None]]:
+    """A bar on a terminal, a line every minute elsewhere; nothing but in the first process."""
+    import time
+
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    from derain.cli.console import err, note
+
+    bar = Bar(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>4.1f} %"),
-        TimeRemainingColumn(), console=Console(stderr=True),
+        TimeRemainingColumn(), console=err,
+        disable=not (err.is_terminal and is_first_process()),
     )  # fmt: skip
+    said = time.monotonic()
     with bar:
         task = bar.add_task("reading pictures", total=1.0)
 
-        def show(p: loop.Progress) -> None:
+        def show(p: "Progress") -> None:
+            nonlocal said
             psnr = f"{p.psnr:.2f} dB" if p.psnr else "-"
-            text = f"step {p.step}  {p.step / p.elapsed:.1f}/s  loss {p.loss:.4f}  held out {psnr}"
+            text = (
+                f"step {p.step}  {p.rate:.2f}/s  waiting {100 * p.waiting:.0f} %  "
+                f"loss {p.loss:.4f}  held out {psnr}"
+            )
             bar.update(task, completed=p.share, description=text)
+            if p.remark:
+                note(p.remark)
+            if not err.is_terminal and time.monotonic() - said > 60:
+                said = time.monotonic()
+                note(f"{100 * p.share:5.1f} %  {text}")
 
-        weights = loop.train(
-            read_recipe(recipe), data, out,
-            device=device, minutes=max_minutes, resume=resume, on_step=show,
-        )  # fmt: skip
-    typer.echo(weights)
+        yield show
+
+
+def is_first_process() -> bool:
+    """Whether this is the one process of ``torchrun`` that talks."""
+    return os.environ.get("RANK", "0") == "0"

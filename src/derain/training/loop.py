@@ -1,9 +1,11 @@
 """The training loop: crops in, averaged weights out, within a number of steps or minutes."""
 
-import copy
-import csv
+import errno
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,29 +13,45 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Sampler
+from torch.nn.parallel import DistributedDataParallel
 
-from derain.data.crops import Crops, Source, center_crop, to_tensor
-from derain.data.pictures import (
-    Pair,
-    read_clean,
-    read_folders,
-    read_side_by_side,
-    split_by_background,
+from derain.atomic import write_atomically
+from derain.losses import weighted
+from derain.training.checkpoint import keep_newest, name_of, newest_intact, save_checkpoint
+from derain.training.feed import (
+    Batches,
+    check_batches,
+    loader,
+    make_crops,
+    read_sources,
+    to_float,
 )
-from derain.losses import mspfn_loss
-from derain.models import build
-from derain.models.blocks import channels_last
-from derain.models.cost import cost
-from derain.rain import RainSynthesizer
-from derain.training.checkpoint import load_checkpoint, save_checkpoint
-from derain.training.recipe import Recipe
+from derain.training.journal import Journal, write_environment
+from derain.training.processes import World, world
+from derain.training.recipe import Recipe, to_toml
+from derain.training.result import save_result
 from derain.training.schedule import learning_rate
-from derain.weights.files import save_weights
-from derain.weights.record import Record
+from derain.training.state import make_state, update_average
+from derain.training.validation import autocast, validate
+from derain.training.watch import BadLoss, Clock, Losses
 
-READERS = {"clean": read_clean, "side-by-side": read_side_by_side, "folders": read_folders}
-VALIDATION_SIZE = 256  # pixels; the middle of each held-out picture
+LOG_EVERY = 10  # steps between two rows of metrics.csv
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; it is saved and can go on."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run is carried out; what it trains is the recipe's business."""
+
+    device: str = "auto"
+    minutes: float | None = None  # budget over all parts of a run; the schedule ends with it
+    checkpoint_minutes: float = 5.0  # between checkpoints, each of which validates first
+    keep: int = 3  # newest checkpoints
+    workers: int | None = None  # that make crops, per process; None: chosen by the processors
+    cache: Path | None = None  # for decoded pictures that do not fit into memory; None: the run's
 
 
 @dataclass
@@ -45,218 +63,354 @@ class Progress:
     loss: float  # running mean
     psnr: float | None  # of the last validation, dB over RGB
     elapsed: float  # seconds, earlier parts of a resumed run included
+    rate: float  # steps per second
+    waiting: float  # share of the time that went into waiting for crops
+    remark: str = ""  # something that went wrong and was mended
 
 
 def train(
     recipe: Recipe,
     data_root: Path,
     run: Path,
+    settings: Settings | None = None,
     *,
-    device: str = "cpu",
-    minutes: float | None = None,
     resume: bool = False,
-    checkpoint_minutes: float = 5.0,
     on_step: Callable[[Progress], None] = lambda progress: None,
 ) -> Path:
     """Run a recipe and return the path of the finished weights.
 
-    The run folder holds ``last.pt`` (to resume from), ``metrics.csv`` and, from the first
-    checkpoint on, ``NAME.safetensors`` with the averaged weights.
+    The run folder holds the resolved ``recipe.toml``, ``environment.json``, ``metrics.csv``,
+    ``checkpoints/``, ``samples/``, ``tensorboard/`` and, from the first checkpoint on,
+    ``NAME.safetensors`` with the averaged weights.
 
     Args:
         recipe: What to train, on what, how.
         data_root: The recipe's paths are relative to it.
         run: Folder for the results; must be new unless ``resume``.
-        device: As torch names it.
-        minutes: Time budget over all parts of the run; the schedule then ends with it.
-        resume: Go on from ``last.pt``.
-        checkpoint_minutes: Time between checkpoints; each validates first.
-        on_step: Called after every step.
+        settings: Device, time budget, checkpoints.
+        resume: Go on from the newest checkpoint that is whole.
+        on_step: Called after every step, in the first process.
 
     Raises:
         ValueError: Missing data or checkpoint, or a run folder in use; names it.
-        FloatingPointError: The loss is not finite any more.
+        FloatingPointError: The loss was not finite or exploded, twice; the batch is saved.
+        Interrupted: SIGTERM or Ctrl-C came; a checkpoint is written.
     """
+    settings = settings or Settings()
     if run.exists() and any(run.iterdir()) and not resume:
         raise ValueError(f"{run}: not empty; choose another folder or go on with --resume")
-    network = channels_last(build(recipe.network, **recipe.options)).to(device)
-    average = copy.deepcopy(network).eval()
-    optimiser = make_optimiser(network, recipe)
-    step, before, psnr = 0, 0.0, None
-    if resume:
-        state = load_checkpoint(run / "last.pt")
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        step, before, psnr = state["step"], state["elapsed"], state["psnr"]
-    training, held_out = read_sources(recipe, data_root)
-    run.mkdir(parents=True, exist_ok=True)
-    batches = iter(loader(training, recipe, step))
-    model = torch.compile(network, dynamic=False) if recipe.compile else network
-    network.train()
-
-    start = last_checkpoint = time.monotonic()
-    losses: list[float] = []
-    share = 0.0
-    while share < 1.0 and step < recipe.steps:
-        elapsed = before + time.monotonic() - start
-        share = min(max(step / recipe.steps, elapsed / (60 * minutes) if minutes else 0.0), 1.0)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(recipe.optimiser, share)
-        rainy, clean = (to_float(batch, device) for batch in next(batches))
-        with autocast(device):
-            derained = model(rainy)
-        loss = mspfn_loss(derained, clean, recipe.loss.edge_weight)
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), recipe.optimiser.clip)
-        optimiser.step()
-        optimiser.zero_grad()
-        step += 1
-        update_average(average, network, min(recipe.optimiser.ema, (1 + step) / (10 + step)))
-        losses = [*losses[-199:], loss.item()]
-        if not np.isfinite(losses[-1]):
-            raise FloatingPointError(f"loss is {losses[-1]} at step {step}; see {run / 'last.pt'}")
-        done = share >= 1.0 or step >= recipe.steps
-        if done or time.monotonic() - last_checkpoint > 60 * checkpoint_minutes:
-            elapsed = before + time.monotonic() - start
-            psnr = validate(average, held_out, device)
-            save_checkpoint(
-                run / "last.pt",
-                {
-                    "network": network.state_dict(),
-                    "average": average.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "step": step,
-                    "elapsed": elapsed,
-                    "psnr": psnr,
-                },
-            )
-            save_result(average, recipe, run, step, elapsed, psnr)
-            log(run / "metrics.csv", step, elapsed, float(np.mean(losses)), psnr)
-            last_checkpoint = time.monotonic()
-        on_step(Progress(step, share, float(np.mean(losses)), psnr, elapsed))
+    with world(settings.device) as here, stop_signals() as stopped:
+        trainer = Trainer(recipe, data_root, run, settings, here, stopped, on_step)
+        trainer.start(resume)
+        try:
+            while not trainer.done:
+                try:
+                    trainer.run_steps()
+                except BadLoss as bad:
+                    trainer.retry(bad)
+        finally:
+            trainer.close()
     return run / f"{recipe.name}.safetensors"
 
 
-def read_sources(recipe: Recipe, root: Path) -> tuple[list[Source], list[Pair]]:
-    """Read every picture of a recipe once: sources for training, rainy pairs held out.
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and the first Ctrl-C set; a second Ctrl-C is as usual."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
 
-    A background that is held out in one source is held out in all of them. Held-out clean
-    pictures get rain from their source's presets, in turn, always the same.
-    """
-    folders = {s.path: READERS[s.layout](root / s.path) for s in recipe.data.sources}
-    everything = [pair for pairs in folders.values() for pair in pairs]
-    training, held_out = split_by_background(everything, recipe.data.validation, recipe.seed)
-    kept = {id(everything[i]) for i in training}
-    sources = [
-        Source([p for p in folders[s.path] if id(p) in kept], s.weight, s.rain or None)
-        for s in recipe.data.sources
-    ]
-    presets = sorted({preset for s in recipe.data.sources for preset in s.rain})
-    validation = []
-    for k, i in enumerate(held_out):
-        pair = center_crop(everything[i], VALIDATION_SIZE)
-        if pair.rainy is None:
-            rainy = RainSynthesizer(presets[k % len(presets)], seed=recipe.seed)(pair.clean).rainy
-            pair = Pair(pair.name, pair.clean, rainy)
-        validation.append(pair)
-    return sources, validation
+    def stop(number: int, frame: Any) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-class Batches(Sampler[list[int]]):
-    """Step i takes the items [i * size, (i + 1) * size)."""
+class Trainer:
+    """A run in one process: what it holds, what a step is, when things are written."""
 
-    def __init__(self, first: int, last: int, size: int) -> None:
-        self.steps, self.size = range(first, last), size
+    def __init__(
+        self,
+        recipe: Recipe,
+        data_root: Path,
+        run: Path,
+        settings: Settings,
+        here: World,
+        stopped: threading.Event,
+        on_step: Callable[[Progress], None],
+    ) -> None:
+        self.recipe, self.run, self.settings, self.world = recipe, run, settings, here
+        self.data_root = data_root
+        self.stopped, self.on_step = stopped, on_step
+        check_batches(recipe.data, here.size)
+        self.loss = weighted(recipe.loss)
+        self.state = make_state(recipe, here.device)
+        self.state.minutes = settings.minutes
+        cache = settings.cache or run / "cache"
+        if not here.first:
+            here.wait()  # the first process may be writing decoded pictures for all
+        self.sources, self.held_out = read_sources(recipe, data_root, cache)
+        if here.first:
+            here.wait()
+        self.crops = make_crops(self.sources, recipe)
+        self.share = 0.0
+        self.remark = ""
+        self.journal: Journal | None = None
+        self.batches: Iterator[Any] = iter(())
 
-    def __iter__(self) -> Iterator[list[int]]:
-        """Yield the items of each step."""
-        for step in self.steps:
-            yield [*range(step * self.size, (step + 1) * self.size)]
+    @property
+    def folder(self) -> Path:
+        """Of the checkpoints."""
+        return self.run / "checkpoints"
 
-    def __len__(self) -> int:
-        """How many steps."""
-        return len(self.steps)
+    @property
+    def done(self) -> bool:
+        """Whether the schedule has ended."""
+        return self.share >= 1.0
+
+    def start(self, resume: bool) -> None:
+        """Go on from the newest checkpoint, or begin; write down what this run is."""
+        if resume:
+            _, saved, problems = newest_intact(self.folder)
+            self.state.unpack(saved)
+            self.state.minutes = self.settings.minutes or self.state.minutes
+            self.remark = "; ".join(problems)
+        self.saved = self.state.step
+        self.clock = Clock(self.state.elapsed)
+        self.losses = Losses(self.world)
+        self.model = self.wrapped(self.state.network)
+        self.last_checkpoint = time.monotonic()
+        if self.world.first:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.run / "recipe.toml", to_toml(self.recipe).encode())
+            write_environment(self.run / "environment.json", self.world, self.data_root)
+            self.journal = Journal(self.run, self.state.step)
+            if resume:
+                with self.surviving_full_disk():
+                    self.save_result()  # which may be what the run was killed before
+            else:
+                save_checkpoint(self.folder / name_of(0), self.state.pack())
+        self.feed()
+
+    def wrapped(self, network: nn.Module) -> Any:
+        """The network as it is trained: distributed, compiled."""
+        self.distributed: Any = None
+        model: Any = network
+        if self.world.size > 1:
+            # MSPFN's dead ConvLSTM weights get no gradient.
+            model = self.distributed = DistributedDataParallel(network, find_unused_parameters=True)
+        return torch.compile(model, dynamic=False) if self.recipe.compile else model
+
+    def feed(self) -> None:
+        """Begin to make batches at the current step."""
+        batches = self.batches_from(self.state.step)
+        self.batches = iter(loader(self.crops, batches, self.world, self.settings.workers))
+
+    def batches_from(self, step: int) -> Batches:
+        """This process's items of each step after ``step`` of them are made."""
+        return Batches(
+            self.recipe.data, step, self.recipe.steps,
+            self.world.rank, self.world.size, lambda: self.share,
+        )  # fmt: skip
+
+    def run_steps(self) -> None:
+        """Make steps until the schedule ends.
+
+        Raises:
+            BadLoss: The loss is not finite or exploded.
+            Interrupted: The run was asked to stop, and is saved.
+        """
+        self.state.network.train()
+        while True:
+            self.share, stop, due = self.world.largest(
+                self.progress(), self.stopped.is_set(), self.is_due()
+            )
+            if stop or due or self.done:
+                self.checkpoint()
+            if stop:
+                raise Interrupted(f"stopped at step {self.state.step}")
+            if self.done:
+                if self.world.first:
+                    self.report()
+                return
+            self.losses.add(self.step(), self.state.step)
+            if self.world.first:
+                self.report()
+
+    def progress(self) -> float:
+        """Share of the run that is behind us: of its steps, or of its time if that is more."""
+        budget = 60 * self.state.minutes if self.state.minutes else np.inf
+        by_time = self.clock.elapsed / budget if self.world.first else 0.0
+        return min(max(self.state.step / self.recipe.steps, by_time), 1.0)
+
+    def is_due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        passed = time.monotonic() - self.last_checkpoint
+        return self.world.first and passed > 60 * self.settings.checkpoint_minutes
+
+    def step(self) -> Tensor:
+        """One step of the optimiser; returns the loss, on the device."""
+        state, optimiser = self.state, self.recipe.optimiser
+        rate = self.state.caution * learning_rate(optimiser.lr, self.recipe.schedule, self.share)
+        for group in state.optimiser.param_groups:
+            group["lr"] = rate
+        asked = time.monotonic()
+        batch = next(self.batches)
+        self.clock.waited += time.monotonic() - asked
+        loss = self.gradients(*(to_float(side, self.world.device) for side in batch))
+        if optimiser.clip:
+            nn.utils.clip_grad_norm_(state.network.parameters(), optimiser.clip)
+        state.optimiser.step()
+        state.optimiser.zero_grad()
+        state.step += 1
+        self.clock.steps += 1
+        update_average(state, optimiser.ema)
+        return loss
+
+    def gradients(self, rainy: Tensor, clean: Tensor) -> Tensor:
+        """Forward and backward, in parts where the recipe says so; returns the mean loss."""
+        parts = self.recipe.data.accumulate
+        total = torch.zeros((), device=self.world.device)
+        pieces = zip(rainy.chunk(parts), clean.chunk(parts), strict=True)
+        for i, (x, y) in enumerate(pieces):
+            wait = self.distributed and i < parts - 1
+            with self.distributed.no_sync() if wait else nullcontext():
+                with autocast(self.world.device, self.recipe.precision):
+                    derained = self.model(x)
+                loss = self.loss(derained, y) / parts
+                loss.backward()
+            total += loss.detach()
+        return total
+
+    def report(self) -> None:
+        """Tell the caller, and the journal every so often."""
+        state = self.state
+        rate, waiting = self.clock.lap()
+        progress = Progress(
+            state.step, self.share, self.losses.mean, state.psnr, self.clock.elapsed,
+            rate, waiting, self.remark,
+        )  # fmt: skip
+        self.on_step(progress)
+        self.remark = ""
+        if state.step % LOG_EVERY == 0 and state.step != self.saved:
+            self.write_row()
+
+    def write_row(self, psnr: float | None = None) -> None:
+        """One row of metrics.csv."""
+        assert self.journal is not None
+        rate, waiting = self.clock.lap()
+        self.clock.new_lap()
+        self.journal.row(
+            step=self.state.step, seconds=self.clock.elapsed,
+            lr=self.state.optimiser.param_groups[0]["lr"], loss=self.losses.mean,
+            steps_per_second=rate, waiting_share=waiting, held_out_psnr_rgb=psnr,
+        )  # fmt: skip
+
+    def checkpoint(self) -> None:
+        """Validate, and write checkpoint, weights, numbers and pictures.
+
+        A disk that is full costs this checkpoint, not the run: the last good one stays.
+
+        Raises:
+            BadLoss: The losses or the averaged network are not finite.
+        """
+        self.losses.read(self.state.step)
+        state = self.state
+        self.last_checkpoint = time.monotonic()
+        if state.step == self.saved:
+            return
+        finite = 1.0
+        if self.world.first:
+            psnr, strips = validate(
+                state.average, self.held_out, self.world.device, self.recipe.precision
+            )
+            finite = float(np.isfinite(psnr))
+            if finite:
+                state.psnr, state.elapsed = psnr, self.clock.elapsed
+                self.write(psnr, strips)
+        if self.world.largest(1.0 - finite)[0]:
+            raise BadLoss(state.step, float("nan"))
+        self.saved = state.step
+
+    def write(self, psnr: float, strips: list[Any]) -> None:
+        """Put a good state on disk."""
+        state = self.state
+        is_best = state.best is None or psnr > state.best
+        with self.surviving_full_disk():
+            state.best = psnr if is_best else state.best
+            if is_best:
+                save_checkpoint(self.folder / "best.pt", state.pack())
+            save_checkpoint(self.folder / name_of(state.step), state.pack())
+            keep_newest(self.folder, self.settings.keep)
+            self.save_result()
+            self.write_row(psnr)
+            assert self.journal is not None
+            self.journal.flush()
+            self.journal.pictures(state.step, self.share, strips)
+
+    @contextmanager
+    def surviving_full_disk(self) -> Iterator[None]:
+        """What cannot be written is said, and tried again at the next checkpoint.
+
+        Raises:
+            OSError: There will be no next one.
+        """
+        try:
+            yield
+        except OSError as error:
+            failed = f"{self.run}: step {self.state.step} not saved: {reason(error)}"
+            if self.done or self.stopped.is_set():
+                raise OSError(f"{failed}; make room and go on with --resume") from None
+            self.remark = f"{failed}; training goes on"
+
+    def save_result(self) -> None:
+        """Write the averaged weights."""
+        state = self.state
+        save_result(state.average, self.recipe, self.run, state.step, state.elapsed, state.psnr)
+
+    def retry(self, bad: BadLoss) -> None:
+        """Go back to the last checkpoint and on from there at half the rate, once.
+
+        Raises:
+            FloatingPointError: It is the second time; the batch is saved.
+        """
+        saved_as = self.save_batch(bad.step)
+        if self.state.caution < 1:
+            raise FloatingPointError(
+                f"{bad}, again after going on at half the learning rate; its batch is "
+                f"{saved_as}; lower optimiser.lr and go on with --resume"
+            )
+        elapsed = self.clock.elapsed
+        path, saved, _ = newest_intact(self.folder)
+        self.state.unpack(saved)
+        self.state.elapsed, self.state.caution = elapsed, self.state.caution / 2
+        self.saved = self.state.step
+        self.losses = Losses(self.world)
+        self.remark = f"{bad} (batch: {saved_as}); going on from {path.name} at half the rate"
+        self.feed()
+
+    def save_batch(self, step: int) -> Path:
+        """Write the batch of a step, which its number alone tells, to look at."""
+        path = self.run / f"bad-batch-step-{step}-process-{self.world.rank}.npz"
+        pairs = [self.crops[item] for item in next(iter(self.batches_from(step - 1)))]
+        rainy, clean = (torch.stack(side).numpy() for side in zip(*pairs, strict=True))
+        np.savez_compressed(path, rainy=rainy, clean=clean)
+        return path
+
+    def close(self) -> None:
+        """Finish files and workers."""
+        self.batches = iter(())  # workers end with their iterator
+        if self.journal:
+            self.journal.close()
 
 
-def loader(sources: list[Source], recipe: Recipe, step: int) -> DataLoader[Any]:
-    """Batches of crops from ``step`` on, made by one worker beside the training."""
-    return DataLoader(
-        Crops(sources, recipe.data.patch, recipe.seed),
-        batch_sampler=Batches(step, recipe.steps, recipe.data.batch),
-        num_workers=1,
-        prefetch_factor=16,
-    )
-
-
-def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Adam or AdamW, with the recipe's settings."""
-    o = recipe.optimiser
-    if o.kind == "adam":
-        return torch.optim.Adam(network.parameters(), lr=o.lr, fused=True)
-    return torch.optim.AdamW(network.parameters(), lr=o.lr, weight_decay=o.weight_decay, fused=True)
-
-
-def to_float(batch: Tensor, device: str) -> Tensor:
-    """(N, 3, H, W) uint8 -> float32 in [0, 1] on the device, channels last."""
-    return batch.to(device, memory_format=torch.channels_last).float() / 255
-
-
-def autocast(device: str) -> torch.autocast:
-    """bf16 where the device multiplies matrices in it, else float32."""
-    kind = torch.device(device).type
-    fast = kind == "cuda" or (kind == "cpu" and torch.cpu._is_avx512_bf16_supported())
-    return torch.autocast(kind, dtype=torch.bfloat16, enabled=fast)
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Exponential moving average of the weights."""
-    for mean, value in zip(average.parameters(), network.parameters(), strict=True):
-        mean.lerp_(value, 1 - decay)
-
-
-@torch.no_grad()
-def validate(network: nn.Module, pairs: list[Pair], device: str) -> float:
-    """Mean PSNR over RGB (dB), to watch a run by; the numbers to quote come from evaluation."""
-    values = []
-    for pair in pairs:
-        assert pair.rainy is not None
-        rainy, clean = (to_float(to_tensor(p)[None], device) for p in (pair.rainy, pair.clean))
-        with autocast(device):
-            derained = network(rainy)
-        error = (derained.float().clamp(0, 1) - clean).square().mean().item()
-        values.append(-10 * np.log10(max(error, 1e-10)))
-    return float(np.mean(values))
-
-
-def save_result(
-    average: nn.Module, recipe: Recipe, run: Path, step: int, elapsed: float, psnr: float
-) -> Path:
-    """Write the averaged weights with what is known of them."""
-    path = run / f"{recipe.name}.safetensors"
-    size = cost(average, 384, 512)
-    record = Record(
-        name=recipe.name,
-        network=recipe.network,
-        options=recipe.options,
-        # Every network of ours has these two, which nn.Module does not declare.
-        size_multiple=average.size_multiple,  # type: ignore[arg-type]
-        minimum_size=average.minimum_size,  # type: ignore[arg-type]
-        parameters=size.parameters,
-        gmacs=round(size.gmacs, 1),
-        trained_on=f"recipe {recipe.name}, {step} steps, {elapsed / 60:.0f} minutes",
-        scores={"held-out rgb psnr": round(psnr, 2)},
-    )
-    save_weights(path, average.state_dict(), record)
-    return path
-
-
-def log(path: Path, step: int, elapsed: float, loss: float, psnr: float) -> None:
-    """Append a line to the run's table."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(["step", "seconds", "loss", "held_out_psnr_rgb"])
-        writer.writerow([step, f"{elapsed:.1f}", f"{loss:.5f}", f"{psnr:.3f}"])
+def reason(error: OSError) -> str:
+    """What the system said, in words."""
+    return "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)

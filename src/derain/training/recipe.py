@@ -2,11 +2,15 @@
 
 import dataclasses
 import difflib
+import json
 import tomllib
 import types
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from derain.data.store import Keep
 
 T = TypeVar("T")
 
@@ -16,9 +20,21 @@ class SourceRecipe:
     """One folder of pictures, and how often crops come from it."""
 
     path: str  # relative to the data root given on the command line
-    layout: Literal["clean", "side-by-side", "folders"]
-    weight: float
+    layout: Literal[
+        "clean", "side-by-side", "folders", "set"
+    ]  # "set": any that `derain data` finds
+    weight: float = 1.0
     rain: dict[str, float] = field(default_factory=dict)  # preset -> weight; empty: own pairs
+    augment: Literal["none", "mirror", "dihedral"] = "mirror"  # of own pairs; rain falls, so mirror
+
+
+@dataclass(frozen=True)
+class StageRecipe:
+    """From which share of the run on crops have another size, and a step another number of them."""
+
+    start: float  # 0..1
+    patch: int  # pixels
+    batch: int
 
 
 @dataclass(frozen=True)
@@ -27,28 +43,34 @@ class DataRecipe:
 
     sources: tuple[SourceRecipe, ...]
     patch: int = 64  # pixels
-    batch: int = 8
+    batch: int = 8  # crops per step, over all processes
+    stages: tuple[StageRecipe, ...] = ()  # progressive learning: later sizes, in rising order
+    accumulate: int = 1  # parts that a process cuts its crops into, one after the other
+    order: Literal["random", "epochs"] = "random"  # "epochs": each picture once before any again
     validation: int = 32  # backgrounds held out, over all sources
-
-
-@dataclass(frozen=True)
-class LossRecipe:
-    """MSPFN's loss: Charbonnier + edge_weight * edge."""
-
-    edge_weight: float = 0.05  # lambda; 0 is the ablation without edge loss
+    keep: Keep = "auto"  # decoded pictures: in "memory", on "disk", or decoded again from "files"
 
 
 @dataclass(frozen=True)
 class OptimiserRecipe:
-    """Optimiser and schedule."""
+    """Optimiser and what becomes of its steps."""
 
     kind: Literal["adam", "adamw"] = "adamw"
     lr: float = 8e-4  # at the top of the schedule
-    final_lr: float = 1e-6  # at its end
-    warmup: float = 0.01  # share of the run with a rising rate
     weight_decay: float = 1e-4  # adamw only
-    clip: float = 0.5  # largest gradient norm
-    ema: float = 0.999  # decay of the averaged weights, which are the result
+    clip: float = 0.5  # largest gradient norm; 0 cuts nothing
+    ema: float = 0.999  # decay of the averaged weights, which are the result; 0 averages nothing
+
+
+@dataclass(frozen=True)
+class ScheduleRecipe:
+    """The learning rate over the run, in shares of it: a time budget stretches with it."""
+
+    kind: Literal["cosine", "steps"] = "cosine"
+    warmup: float = 0.01  # share of the run with a rising rate
+    final_lr: float = 1e-6  # the cosine ends there; steps never fall below
+    milestones: tuple[float, ...] = ()  # "steps": shares of the run, 0..1
+    factor: float = 0.5  # "steps": what the rate is multiplied with at each
 
 
 @dataclass(frozen=True)
@@ -60,14 +82,23 @@ class Recipe:
     data: DataRecipe
     steps: int
     options: dict[str, Any] = field(default_factory=dict)  # fields of the network's configuration
-    loss: LossRecipe = field(default_factory=LossRecipe)
+    init: str = ""  # weights to start from: a shipped name or a .safetensors file
+    loss: dict[str, float] = field(
+        default_factory=lambda: {"charbonnier": 1.0, "edge": 0.05}  # MSPFN's
+    )  # name in derain.losses.LOSSES -> weight
     optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
+    schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
+    precision: Literal["auto", "f32", "bf16"] = "auto"  # bf16 where the device multiplies in it
     compile: bool = False  # torch.compile: a minute or two first, then up to twice as fast
     seed: int = 0
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe file.
+
+    Args:
+        path: A TOML file.
+        changes: As ``optimiser.lr=3e-4``: dotted key, TOML value; a number counts in a list.
 
     Raises:
         ValueError: Not TOML, an unknown key or a wrong value; names file, key and what is allowed.
@@ -78,7 +109,89 @@ def read_recipe(path: Path) -> Recipe:
         raise ValueError(f"{path}: no such recipe") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a TOML file: {error}") from None
-    return from_table(Recipe, table, str(path))
+    for change in changes:
+        apply_change(table, change)
+    recipe = from_table(Recipe, table, f"{path} with --set" if changes else str(path))
+    check(recipe, path)
+    return recipe
+
+
+def check(recipe: Recipe, path: Path) -> None:
+    """Refuse values of the right type that cannot be meant.
+
+    Raises:
+        ValueError: Names file, key and what is allowed.
+    """
+    data, optimiser, schedule = recipe.data, recipe.optimiser, recipe.schedule
+    rules = [
+        (recipe.steps > 0, "steps must be above 0"),
+        (len(data.sources) > 0, "data.sources must not be empty"),
+        (all(s.weight >= 0 for s in data.sources), "data.sources: no weight may be negative"),
+        (any(s.weight > 0 for s in data.sources), "data.sources: one weight must be above 0"),
+        (min(data.patch, data.batch, data.accumulate) > 0, "data: patch, batch, accumulate > 0"),
+        (all(0 < s.start < 1 for s in data.stages), "data.stages: start must lie between 0 and 1"),
+        (
+            [s.start for s in data.stages] == sorted(s.start for s in data.stages),
+            "data.stages must be in rising order of start",
+        ),
+        (
+            data.order == "random" or (len(data.sources) == 1 and not data.stages),
+            "data.order 'epochs' needs exactly one source and no stages",
+        ),
+        (data.validation > 0, "data.validation must be above 0"),
+        (optimiser.lr > 0, "optimiser.lr must be above 0"),
+        (0 <= optimiser.ema < 1, "optimiser.ema must be in [0, 1)"),
+        (optimiser.clip >= 0, "optimiser.clip must not be negative"),
+        (0 <= schedule.warmup < 1, "schedule.warmup must be in [0, 1)"),
+        (all(0 <= m <= 1 for m in schedule.milestones), "schedule.milestones must be in 0..1"),
+        (any(weight > 0 for weight in recipe.loss.values()), "loss: one weight must be above 0"),
+    ]
+    for right, words in rules:
+        if not right:
+            raise ValueError(f"{path}: {words}")
+
+
+def apply_change(table: dict[str, Any], change: str) -> None:
+    """Set one value of a nested table, as ``data.sources.0.weight=2`` says it.
+
+    Raises:
+        ValueError: No ``=``, or a key below something that has none.
+    """
+    key, equals, text = change.partition("=")
+    if not equals or not key:
+        raise ValueError(f"--set {change}: write it as key=value, such as optimiser.lr=3e-4")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a word without quotes
+    *parents, last = key.strip().split(".")
+    place: Any = table
+    try:
+        for part in parents:
+            place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
+        place[int(last) if isinstance(place, list) else last] = value
+    except (ValueError, IndexError, TypeError, AttributeError):
+        raise ValueError(f"--set {change}: {key} does not lead to a value") from None
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The recipe as a file that ``read_recipe`` reads back equal, every default written out."""
+    values = dataclasses.asdict(recipe)
+    tables = {key: value for key, value in values.items() if isinstance(value, dict)}
+    lines = [f"{key} = {inline(value)}" for key, value in values.items() if key not in tables]
+    for name, table in tables.items():
+        lines += ["", f"[{name}]"] + [f"{key} = {inline(value)}" for key, value in table.items()]
+    return "\n".join(lines) + "\n"
+
+
+def inline(value: Any) -> str:
+    """A value in TOML, on one line."""
+    if isinstance(value, dict):
+        inside = ", ".join(f"{json.dumps(key)} = {inline(v)}" for key, v in value.items())
+        return f"{{ {inside} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(inline, value))}]"
+    return json.dumps(value)  # strings, numbers and truth values are written as in JSON
 
 
 def from_table(kind: type[T], table: dict[str, Any], where: str) -> T:

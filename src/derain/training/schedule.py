@@ -2,18 +2,23 @@
 
 import math
 
-from derain.training.recipe import OptimiserRecipe
+from derain.training.recipe import ScheduleRecipe
 
 
-def learning_rate(recipe: OptimiserRecipe, progress: float) -> float:
-    """Linear warm-up to ``lr``, then a half cosine down to ``final_lr``.
+def learning_rate(top: float, schedule: ScheduleRecipe, progress: float) -> float:
+    """The rate at a point of a run: a linear warm-up, then as ``kind`` says.
 
     Args:
-        recipe: Rates and the share of the run that is warm-up.
+        top: The highest rate.
+        schedule: ``cosine`` falls by a half cosine to ``final_lr``; ``steps`` multiplies with
+            ``factor`` at every milestone, but not below ``final_lr``.
         progress: 0..1; the share of the steps, or of the time budget, that is spent.
     """
-    if progress < recipe.warmup:
-        return recipe.lr * max(progress, recipe.warmup / 100) / recipe.warmup
-    rest = (progress - recipe.warmup) / max(1 - recipe.warmup, 1e-9)
+    if progress < schedule.warmup:
+        return top * max(progress, schedule.warmup / 100) / schedule.warmup
+    if schedule.kind == "steps":
+        passed = sum(progress >= milestone for milestone in schedule.milestones)
+        return max(top * schedule.factor**passed, schedule.final_lr)
+    rest = (progress - schedule.warmup) / max(1 - schedule.warmup, 1e-9)
     cosine = (1 + math.cos(math.pi * min(rest, 1.0))) / 2
-    return recipe.final_lr + (recipe.lr - recipe.final_lr) * cosine
+    return schedule.final_lr + (top - schedule.final_lr) * cosine

@@ -1,0 +1,199 @@
+"""What a run trains on: its sources, its held-out pairs, and the batches of each step."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from derain.data import layouts
+from derain.data.crops import Crops, Source, center_crop, subset
+from derain.data.pictures import (
+    Pair,
+    PairFile,
+    list_clean,
+    list_folders,
+    list_side_by_side,
+    split_by_background,
+)
+from derain.data.store import open_pairs
+from derain.rain import RainSynthesizer
+from derain.training.processes import World
+from derain.training.recipe import DataRecipe, Recipe
+
+VALIDATION_SIZE = 256  # pixels; the middle of each held-out picture
+
+
+def list_set(folder: Path) -> list[PairFile]:
+    """The pairs of a set in any layout that `derain data` knows; ``:clean-left`` may follow."""
+    found = layouts.find(folder.parent, folder.name)
+    if not found.has_truth:
+        raise ValueError(f"{folder}: has no clean pictures to learn from")
+    sides: dict[str, Any] = {"left": "left", "right": "right"}
+    return [
+        PairFile(item.name, item.clean or item.rainy, item.rainy, sides.get(item.clean_half, ""))
+        for item in found.items
+    ]
+
+
+LISTS: dict[str, Callable[[Path], list[PairFile]]] = {
+    "clean": list_clean,
+    "side-by-side": list_side_by_side,
+    "folders": list_folders,
+    "set": list_set,
+}
+
+
+def read_sources(recipe: Recipe, root: Path, cache: Path) -> tuple[list[Source], list[Pair]]:
+    """Open every picture of a recipe once: sources for training, rainy pairs held out.
+
+    A background that is held out in one source is held out in all of them. Held-out clean
+    pictures get rain from their source's presets, in turn, always the same.
+
+    Args:
+        recipe: What to train on.
+        root: The recipe's paths are relative to it.
+        cache: Folder for decoded pictures that do not fit into memory.
+
+    Raises:
+        ValueError: A folder or picture that cannot be used; names it.
+    """
+    places = list(dict.fromkeys((s.path, s.layout) for s in recipe.data.sources))
+    files = {place: LISTS[place[1]](root / place[0]) for place in places}
+    starts, total = {}, 0
+    for place in places:
+        starts[place] = total
+        total += len(files[place])
+    pairs = open_pairs([f for place in places for f in files[place]], recipe.data.keep, cache)
+    training, held_out = split_by_background(pairs, recipe.data.validation, recipe.seed)
+    sources = []
+    for s in recipe.data.sources:
+        place = (s.path, s.layout)
+        here = range(starts[place], starts[place] + len(files[place]))
+        kept = [i for i in training if i in here]
+        if not kept:
+            raise ValueError(
+                f"{root / s.path}: every background is held out; lower data.validation "
+                f"({recipe.data.validation}) or bring more pictures"
+            )
+        sources.append(Source(subset(pairs, kept), s.weight, s.rain or None, s.augment))
+    presets = sorted({preset for s in recipe.data.sources for preset in s.rain})
+    return sources, [rained(pairs[i], presets, k, recipe.seed) for k, i in enumerate(held_out)]
+
+
+def rained(pair: Pair, presets: list[str], k: int, seed: int) -> Pair:
+    """The middle of a pair; a clean picture gets the rain of preset number k."""
+    pair = center_crop(pair, VALIDATION_SIZE)
+    if pair.rainy is not None:
+        return pair
+    if not presets:
+        return Pair(pair.name, pair.clean, pair.clean)
+    rainy = RainSynthesizer(presets[k % len(presets)], seed=seed)(pair.clean).rainy
+    return Pair(pair.name, pair.clean, rainy)
+
+
+def stage_of(data: DataRecipe, share: float) -> tuple[int, int]:
+    """Patch and batch size at a share of the run."""
+    current = (data.patch, data.batch)
+    for stage in data.stages:
+        if share >= stage.start:
+            current = (stage.patch, stage.batch)
+    return current
+
+
+@dataclass
+class Batches(Sampler[list[tuple[int, int]]]):
+    """The items of each step from ``first`` on: (number, patch), this process's part of them.
+
+    Steps number their items without a gap over all stages, so no two share one. ``share`` tells
+    how far a run with a time budget is; without one, the step alone says.
+    """
+
+    data: DataRecipe
+    first: int
+    steps: int
+    rank: int = 0
+    size: int = 1
+    share: Callable[[], float] = lambda: 0.0
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        """Yield the items of each step."""
+        for step in range(self.first, self.steps):
+            patch, batch = stage_of(self.data, max(step / self.steps, self.share()))
+            widest = max([self.data.batch, *(s.batch for s in self.data.stages)])
+            part = batch // self.size
+            start = step * widest + self.rank * part
+            yield [(item, patch) for item in range(start, start + part)]
+
+    def __len__(self) -> int:
+        """How many steps."""
+        return self.steps - self.first
+
+
+def make_crops(sources: list[Source], recipe: Recipe) -> Crops:
+    """The crops of a recipe, for its largest patch."""
+    data = recipe.data
+    patch = max([data.patch, *(s.patch for s in data.stages)])
+    if data.order == "random":
+        return Crops(sources, patch, recipe.seed)
+    pictures = len(sources[0].pairs)
+    if pictures < data.batch:
+        raise ValueError(f"data.batch {data.batch} is more than an epoch's {pictures} pictures")
+    return Crops(sources, patch, recipe.seed, epoch=pictures // data.batch * data.batch)
+
+
+def check_batches(data: DataRecipe, size: int) -> None:
+    """Refuse batches that do not divide among processes and parts.
+
+    Raises:
+        ValueError: Names the batch and what it must divide by.
+    """
+    parts = size * data.accumulate
+    for batch in (data.batch, *(s.batch for s in data.stages)):
+        if batch % parts:
+            raise ValueError(
+                f"a batch of {batch} does not divide by {parts} "
+                f"({size} processes x {data.accumulate} accumulated parts)"
+            )
+
+
+def loader(crops: Crops, batches: Batches, world: World, workers: int | None) -> DataLoader[Any]:
+    """Batches of crops, made by workers beside the training.
+
+    Args:
+        crops: The data set.
+        batches: Which items make up each step.
+        world: The processes of the run.
+        workers: Per process; None takes one per two cores, at most eight. 0 makes crops in the
+            training process itself.
+    """
+    if workers is None:
+        workers = max(1, min(8, (os.cpu_count() or 1) // (2 * world.size)))
+    forks = workers and "fork" in torch.multiprocessing.get_all_start_methods()
+    return DataLoader(
+        crops,
+        batch_sampler=batches,
+        num_workers=workers,
+        prefetch_factor=8 if workers else None,
+        pin_memory=world.device.type == "cuda",
+        worker_init_fn=leave_signals_to_parent,
+        # Forked workers share the decoded pictures; others would each get a copy.
+        multiprocessing_context="fork" if forks else None,
+    )
+
+
+def leave_signals_to_parent(worker: int) -> None:
+    """Ctrl-C and a cluster's SIGTERM reach all processes; the training decides when to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def to_float(batch: Tensor, device: torch.device) -> Tensor:
+    """(N, 3, H, W) uint8 -> float32 in [0, 1] on the device, channels last."""
+    moved = batch.to(device, non_blocking=True)
+    return moved.to(memory_format=torch.channels_last).float() / 255

@@ -1,0 +1,67 @@
+"""The finished weights of a run: `.safetensors` to train on, `.onnx` to run."""
+
+from pathlib import Path
+
+from torch import nn
+
+from derain.models.cost import cost
+from derain.training.recipe import Recipe
+from derain.weights.files import save_weights
+from derain.weights.record import Record
+
+
+def save_result(
+    network: nn.Module, recipe: Recipe, run: Path, step: int, elapsed: float, psnr: float | None
+) -> Path:
+    """Write the weights with what is known of them.
+
+    Args:
+        network: With the averaged weights.
+        recipe: What it was trained by.
+        run: The run's folder.
+        step: Steps made.
+        elapsed: Seconds, all parts of the run together.
+        psnr: On the held-out part, dB over RGB.
+    """
+    path = run / f"{recipe.name}.safetensors"
+    record = make_record(network, recipe, step, elapsed, psnr)
+    save_weights(path, network.state_dict(), record)
+    return path
+
+
+def make_record(
+    network: nn.Module, recipe: Recipe, step: int, elapsed: float, psnr: float | None
+) -> Record:
+    """What the files say about themselves."""
+    size = cost(network, 384, 512)
+    return Record(
+        name=recipe.name,
+        network=recipe.network,
+        options=recipe.options,
+        # Every network of ours has these two, which nn.Module does not declare.
+        size_multiple=network.size_multiple,  # type: ignore[arg-type]
+        minimum_size=network.minimum_size,  # type: ignore[arg-type]
+        parameters=size.parameters,
+        gmacs=round(size.gmacs, 1),
+        trained_on=f"recipe {recipe.name}, {step} steps, {elapsed / 60:.0f} minutes",
+        scores={} if psnr is None else {"held-out rgb psnr": round(psnr, 2)},
+    )
+
+
+def export_result(path: Path) -> str:
+    """Write the folded `.onnx` beside finished weights.
+
+    Returns:
+        Why there is none, in a few words; empty if there is one.
+    """
+    try:
+        from derain.export import to_onnx
+        from derain.weights.files import load_network
+
+        network, record = load_network(path)
+        to_onnx(path.with_suffix(".onnx"), network, record)
+    except ImportError as error:
+        return f"no .onnx was written: {error.name} is missing (`pip install derain[train]`)"
+    except (ValueError, OSError, RuntimeError) as error:
+        return f"no .onnx was written: {error}"
+    return ""
