@@ -15,6 +15,7 @@ from derain.cli.evaluate import evaluate
 from derain.cli.export import export
 from derain.cli.metrics import metrics
 from derain.cli.models import models
+from derain.cli.plot import plot
 from derain.cli.restore import restore
 from derain.cli.synthesize import synthesize
 from derain.cli.train import train
@@ -35,6 +36,7 @@ EXTRAS = {
     "onnxscript": "train",
     "scipy": "eval",
     "jinja2": "eval",
+    "matplotlib": "eval",
 }
 
 
@@ -57,7 +59,7 @@ def options(
     """Remove rain from photographs."""
 
 
-for command in (restore, models, doctor, synthesize, metrics, evaluate, train, export):
+for command in (restore, models, doctor, synthesize, metrics, evaluate, train, plot, export):
     app.command()(command)
 app.add_typer(data.app, name="data")
 

@@ -1,0 +1,20 @@
+"""`derain plot`: curves of training runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def plot(
+    runs: Annotated[list[Path], typer.Argument(help="Folders that `derain train` wrote.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Picture: .png, .svg or .pdf.")] = Path(
+        "runs.png"
+    ),
+    against: Annotated[str, typer.Option(help="step or minutes.")] = "step",
+) -> None:
+    """Draw loss and held-out PSNR of several runs into one picture."""
+    from derain.training.plot import plot_runs
+
+    plot_runs(runs, out, against)
+    typer.echo(out)
