@@ -27,7 +27,9 @@ def test_every_run_has_a_curve_of_its_own_colour(tmp_path):
         pictures = []
         for some in (runs[:1], runs):
             plot_runs(some, tmp_path / "plot.png", against)
-            pictures.append(cv2.imread(str(tmp_path / "plot.png")).astype(int))
+            picture = cv2.imread(str(tmp_path / "plot.png"))
+            assert picture is not None
+            pictures.append(picture.astype(int))
         orange = np.array([14, 127, 255])  # the second colour, BGR
         shares = [(np.abs(p - orange).sum(2) < 60).mean() for p in pictures]
         assert shares[0] == 0

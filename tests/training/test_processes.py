@@ -75,7 +75,9 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(data, recipe_file, tmp_pat
     os.killpg(process.pid, number)  # as a terminal and a cluster do: to the workers too
     code, _, err = finish(process)
     assert code == 130
-    step = int(re.search(r"stopped at step (\d+); go on with: derain train --resume", err)[1])
+    said = re.search(r"stopped at step (\d+); go on with: derain train --resume", err)
+    assert said is not None
+    step = int(said[1])
     assert checkpoints(run / "checkpoints")[0].name == f"step-{step:09d}.pt"
     assert (run / "tiny.safetensors").is_file() or step == 0
 
