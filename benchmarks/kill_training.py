@@ -1,0 +1,71 @@
+"""Kill a training ten times at random moments and go on each time: are the weights the same?
+
+    python -m benchmarks.kill_training ../shared/data/train
+
+Trains a quarter-width MSPFN* in f32 twice on the recipe's data: once undisturbed, once with SIGKILL
+after random times, checkpoints being written throughout. Prints where it was killed, and the
+largest difference of the final weights, which must be zero.
+"""
+
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from derain.weights.files import load_network
+
+KILLS = 10
+SMALL = [
+    "--set", "options={width=8, lstm_widths=[8, 8, 8], fine_modules=1}", "--set", "steps=1000",
+    "--set", "compile=false", "--set", "precision=f32", "--set", "data.validation=4",
+]  # fmt: skip
+COMMON = ["--checkpoint-minutes", "0.02", "--device", "cpu", "--no-onnx"]
+
+
+def start(*arguments: str) -> subprocess.Popen[bytes]:
+    """A training in a process of its own."""
+    command = [sys.executable, "-m", "derain", "train", *arguments, *COMMON]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def newest(run: Path) -> int:
+    """Step of the newest checkpoint; -1 without one."""
+    names = [path.name for path in (run / "checkpoints").glob("step-*.pt")]
+    return max((int(re.findall(r"\d+", name)[0]) for name in names), default=-1)
+
+
+def main() -> None:
+    """Run both and compare."""
+    recipe = Path(__file__).parents[1] / "recipes" / "mspfn-lite.toml"
+    rng = np.random.default_rng()
+    with tempfile.TemporaryDirectory() as folder:
+        whole, killed = Path(folder, "whole"), Path(folder, "killed")
+        new = [str(recipe), "--data", sys.argv[1], *SMALL]
+        begun = time.monotonic()
+        assert start(*new, "--out", str(whole)).wait() == 0
+        seconds = time.monotonic() - begun
+        process = start(*new, "--out", str(killed))
+        for kill in range(KILLS):
+            while newest(killed) < 0 and process.poll() is None:
+                time.sleep(0.1)
+            time.sleep(rng.uniform(0.3, 0.3 + seconds / KILLS))
+            process.send_signal(signal.SIGKILL)
+            code = process.wait()
+            print(
+                f"kill {kill + 1}: exit code {code}, newest checkpoint {newest(killed)}", flush=True
+            )
+            process = start("--resume", str(killed))
+        assert process.wait() == 0
+        networks = [load_network(run / "mspfn-lite.safetensors")[0] for run in (whole, killed)]
+        states = [network.state_dict() for network in networks]
+        worst = max((states[0][name] - states[1][name]).abs().max().item() for name in states[0])
+        print(f"steps {newest(whole)} and {newest(killed)}, largest difference {worst}")
+
+
+if __name__ == "__main__":
+    main()

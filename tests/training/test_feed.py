@@ -1,0 +1,91 @@
+"""Which items make up a step, and where pairs come from."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from derain.training.feed import (  # noqa: E402
+    Batches,
+    list_set,
+    make_crops,
+    read_sources,
+    stage_of,
+)
+from derain.training.recipe import DataRecipe, SourceRecipe, StageRecipe  # noqa: E402
+
+STAGES = (StageRecipe(0.5, 48, 4), StageRecipe(0.75, 64, 12))
+DATA = DataRecipe((SourceRecipe("clean", "clean"),), patch=32, batch=8, stages=STAGES)
+
+
+def test_processes_share_out_every_step_without_overlap():
+    steps = 20
+    whole = list(Batches(DATA, 0, steps))
+    parts = [list(Batches(DATA, 0, steps, rank, 4)) for rank in range(4)]
+    for step, items in enumerate(whole):
+        assert [item for part in parts for item in part[step]] == items
+    numbers = [number for items in whole for number, _ in items]
+    assert len(set(numbers)) == len(numbers) == 10 * 8 + 5 * 4 + 5 * 12
+
+
+def test_batches_from_the_middle_are_those_of_the_whole():
+    assert list(Batches(DATA, 7, 20)) == list(Batches(DATA, 0, 20))[7:]
+
+
+def test_a_time_budget_moves_the_stages_forward():
+    assert stage_of(DATA, 0.49) == (32, 8)
+    assert stage_of(DATA, 0.5) == (48, 4)
+    assert stage_of(DATA, 1.0) == (64, 12)
+    share = 0.0
+    batches = iter(Batches(DATA, 0, 10**6, share=lambda: share))
+    assert next(batches)[0][1] == 32
+    share = 0.8
+    assert next(batches)[0][1] == 64
+
+
+def test_any_layout_of_a_public_set_can_be_trained_on(tmp_path):
+    rng = np.random.default_rng(0)
+    for folder in ("input", "target"):
+        (tmp_path / "Rain13K" / folder).mkdir(parents=True)
+        for name in ("1", "2"):
+            picture = rng.integers(0, 256, (40, 40, 3), np.uint8)
+            cv2.imwrite(str(tmp_path / "Rain13K" / folder / f"{name}.png"), picture)
+    files = list_set(tmp_path / "Rain13K")
+    assert [file.name for file in files] == ["1", "2"]
+    assert all("target" in str(f.clean) and "input" in str(f.rainy) for f in files)
+    side = list_set(tmp_path / "Rain13K" / "input:clean-right")
+    pair = side[0].read()
+    assert pair.rainy is not None
+    assert np.array_equal(
+        np.hstack([pair.rainy, pair.clean])[..., ::-1], cv2.imread(str(side[0].clean))
+    )
+
+
+def test_held_out_backgrounds_are_in_no_source(data, recipe, tmp_path):
+    twice = dataclasses.replace(
+        recipe.data, sources=(*recipe.data.sources, SourceRecipe("clean", "clean", 0.5))
+    )
+    sources, held_out = read_sources(dataclasses.replace(recipe, data=twice), data, tmp_path)
+    names = {pair.name for pair in held_out}
+    assert len(names) == 3
+    for source in sources:
+        assert len(source.pairs) == 7
+        assert not names & {pair.name for pair in source.pairs}
+    assert all(p.rainy is not None and (p.rainy != p.clean).any() for p in held_out)
+
+
+def test_holding_everything_out_is_named(data, recipe, tmp_path):
+    greedy = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, validation=10))
+    with pytest.raises(ValueError, match=r"every background is held out; lower data\.validation"):
+        read_sources(greedy, data, tmp_path)
+
+
+def test_an_epoch_is_whole_batches(data, recipe, tmp_path):
+    epochs = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, order="epochs"))
+    sources, _ = read_sources(epochs, data, tmp_path)
+    crops = make_crops(sources, epochs)
+    assert crops.epoch == 4  # seven pictures, batches of four: three are left out of each epoch
+    assert len({crops.in_epoch(k) for k in range(4)}) == 4
