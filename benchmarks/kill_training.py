@@ -46,19 +46,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         whole, killed = Path(folder, "whole"), Path(folder, "killed")
         new = [str(recipe), "--data", sys.argv[1], *SMALL]
-        begun = time.monotonic()
         assert start(*new, "--out", str(whole)).wait() == 0
-        seconds = time.monotonic() - begun
         process = start(*new, "--out", str(killed))
-        for kill in range(KILLS):
-            while newest(killed) < 0 and process.poll() is None:
-                time.sleep(0.1)
-            time.sleep(rng.uniform(0.3, 0.3 + seconds / KILLS))
+        for kill in range(1, KILLS + 1):
+            before = newest(killed)
+            while newest(killed) <= before and process.poll() is None:
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 3))
             process.send_signal(signal.SIGKILL)
-            code = process.wait()
-            print(
-                f"kill {kill + 1}: exit code {code}, newest checkpoint {newest(killed)}", flush=True
-            )
+            code, step = process.wait(), newest(killed)
+            print(f"kill {kill}: exit code {code}, newest checkpoint {step}", flush=True)
             process = start("--resume", str(killed))
         assert process.wait() == 0
         networks = [load_network(run / "mspfn-lite.safetensors")[0] for run in (whole, killed)]

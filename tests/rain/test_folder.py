@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from derain.rain import contact_sheet, read_layers, synthesize_folder
+from derain.rain.folder import read_layers, synthesize_folder
+from derain.rain.sheet import contact_sheet
 from derain.rain.presets import MIXTURES, PRESETS
 
 

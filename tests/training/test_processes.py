@@ -129,6 +129,24 @@ def test_two_processes_learn_as_one_does(data, recipe_file, tmp_path):
     assert curves[0] == pytest.approx(curves[1], abs=1e-4)
 
 
+def test_a_bare_gpu_machine_needs_no_more_than_the_training_does(data, recipe_file, tmp_path):
+    code = f"""
+import sys
+for name in ("PIL", "openvino", "onnx", "onnxscript", "jinja2", "matplotlib", "tensorboard"):
+    sys.modules[name] = None  # importing it fails
+from derain.cli import main
+sys.argv = ["derain", "train", {str(recipe_file)!r}, "--data", {str(data)!r},
+            "--out", {str(tmp_path / "run")!r}, "--device", "cpu"]
+main()
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", code], env=ONE_THREAD, capture_output=True, text=True, timeout=120
+    )
+    assert process.returncode == 0, process.stderr
+    assert "no .onnx was written: onnx is missing (`pip install derain[train]`)" in process.stderr
+    assert (tmp_path / "run" / "tiny.safetensors").is_file()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

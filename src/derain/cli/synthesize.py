@@ -35,8 +35,8 @@ def synthesize(
     from PIL import Image
 
     from derain.cli.console import note, progress
-    from derain.rain import contact_sheet, read_layers, synthesize_folder
-    from derain.rain.folder import first_picture, read_picture
+    from derain.rain.folder import first_picture, read_layers, read_picture, synthesize_folder
+    from derain.rain.sheet import contact_sheet
 
     if preview:
         Image.fromarray(contact_sheet(read_picture(first_picture(clean)), seed)).save(out)
