@@ -1,6 +1,8 @@
 """The training loop: crops in, averaged weights out, within a number of steps or minutes."""
 
 import errno
+import os
+import shutil
 import signal
 import threading
 import time
@@ -206,7 +208,12 @@ class Trainer:
         if self.world.size > 1:
             # MSPFN's dead ConvLSTM weights get no gradient.
             model = self.distributed = DistributedDataParallel(network, find_unused_parameters=True)
-        return torch.compile(model, dynamic=False) if self.recipe.compile else model
+        if not self.recipe.compile:
+            return model
+        if self.world.device.type == "cpu" and not shutil.which(os.environ.get("CXX", "g++")):
+            self.remark += "not compiled: torch.compile needs a C++ compiler (g++, or CXX)"
+            return model
+        return torch.compile(model, dynamic=False)
 
     def feed(self) -> None:
         """Begin to make batches at the current step."""
