@@ -1,4 +1,4 @@
-"""What two or more networks share: checks of configurations, padding, concatenation."""
+"""What two or more networks share: checks of configurations, padding, channel attention."""
 
 from collections.abc import Callable
 from typing import Any
@@ -66,6 +66,54 @@ def on_padded(network: Callable[[Tensor], Tensor], image: Tensor, multiple: int)
     """Run a network on the image padded to a multiple of ``multiple``, and crop the result."""
     height, width = image.shape[-2:]
     return network(pad_to_multiple(image, multiple))[..., :height, :width]
+
+
+CELL = 16  # pixels of the picture; windows are made of cells of this side
+
+
+def require_window(window: int | None) -> None:
+    """Check the side of a window."""
+    require(
+        window is None or (type(window) is int and window >= 2 * CELL),
+        f"window must be at least {2 * CELL}, or None for the whole picture: {window!r}",
+    )
+
+
+def whole_cells(multiple: int, window: int | None) -> int:
+    """What sides must divide by: ``multiple``, a power of 2, and with windows the cells."""
+    return max(multiple, CELL) if window else multiple
+
+
+def attend(x: Tensor, gate: Callable[[Tensor], Tensor], window: int | None, step: int) -> Tensor:
+    """Channel attention: a feature map times a gate made of its channels' means.
+
+    The means are those of the whole picture or, around each pixel, of a window: then what a
+    picture holds elsewhere changes nothing, so that tiles give what the whole picture gives, and
+    a network sees means like those of the crops it was trained on (Chu et al., ECCV 2022, the
+    "test-time local converter"). Ours averages cells, then cells to windows, and draws straight
+    lines between the middles of cells, which costs next to nothing; at the picture's border a
+    window is cut, where theirs is pushed inside.
+
+    Args:
+        x: (N, C, h, w); with a window ``h * step`` and ``w * step`` divide by ``CELL``.
+        gate: (N, C, h', w') -> the same, pixel by pixel.
+        window: Its side in pixels of the picture; None for the whole picture.
+        step: Pixels of the picture per pixel of ``x``, a power of 2.
+
+    Returns:
+        The same shape.
+    """
+    if window is None:
+        return x * gate(x.mean(dim=(2, 3), keepdim=True))
+    cell = max(CELL // step, 1)
+    reach = max((window // (cell * step) - 1) // 2, 0)  # cells on each side; the lines add a half
+    means = F.avg_pool2d(x, cell) if cell > 1 else x
+    if reach:
+        means = F.avg_pool2d(means, 2 * reach + 1, 1, reach, count_include_pad=False)
+    weights = gate(means)
+    if cell > 1:
+        weights = F.interpolate(weights, scale_factor=float(cell), mode="bilinear")
+    return x * weights
 
 
 def channels_last(network: nn.Module) -> nn.Module:

@@ -16,11 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from derain.models.blocks import (
+    attend,
     concatenate,
+    on_padded,
     require,
     require_at_least,
     require_one_of,
     require_size,
+    require_window,
+    whole_cells,
 )
 
 CHOICES = {
@@ -49,6 +53,7 @@ class MH2FNetConfig:
     reduction: int = 4  # r, in the channel attention
     fusion: Literal["rpff", "concat", "add"] = "rpff"  # Figure 7d, b, c
     residual: bool = False  # output = O + network; the paper argues against, short trainings gain
+    window: int | None = None  # of channel attention, outside training; None: the whole picture
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -64,6 +69,7 @@ class MH2FNetConfig:
             f"width must be at least 2 unless growth is given: {self.width}",
         )
         require_one_of(self, **CHOICES)
+        require_window(self.window)
         name = "width" if self.distillation_width is None else "distillation_width"
         require(
             not self.hadb or getattr(self, name) % self.reduction == 0,
@@ -170,10 +176,11 @@ class SpatialAttention(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Channels weighted by their means over the picture, as in RCAN."""
+    """Channels weighted by their means over the picture, or a window of it, as in RCAN."""
 
-    def __init__(self, width: int, reduction: int) -> None:
+    def __init__(self, width: int, reduction: int, window: int | None = None) -> None:
         super().__init__()
+        self.window = window
         self.weigh = nn.Sequential(
             conv(width, width // reduction, 1),
             nn.ReLU(),
@@ -182,7 +189,7 @@ class ChannelAttention(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.weigh(x.mean(dim=(2, 3), keepdim=True))
+        return attend(x, self.weigh, None if self.training else self.window, step=1)
 
 
 class HierarchicalDistillation(nn.Module):
@@ -198,7 +205,7 @@ class HierarchicalDistillation(nn.Module):
             else GradualEntry(outputs, width, inner)
         )
         self.spatial = SpatialAttention()
-        self.channel = ChannelAttention(inner, config.reduction)
+        self.channel = ChannelAttention(inner, config.reduction, config.window)
         self.merge = Merge(2 * inner, inner, 1) if config.attention == "parallel" else None
         self.end = conv(inner, width, 1)
 
@@ -252,7 +259,7 @@ class MH2FNet(nn.Module):
     @property
     def size_multiple(self) -> int:
         """Sides that divide by this make every inner size whole, as exported graphs need."""
-        return 2 ** (self.config.streams - 1)
+        return whole_cells(2 ** (self.config.streams - 1), self.config.window)
 
     @property
     def minimum_size(self) -> int:
@@ -266,6 +273,10 @@ class MH2FNet(nn.Module):
             ValueError: A side is shorter than ``minimum_size``.
         """
         require_size(image, self.minimum_size)
+        return on_padded(self.derain, image, whole_cells(1, self.config.window))
+
+    def derain(self, image: Tensor) -> Tensor:
+        """``forward`` for sides that divide by the cells of windows, where there are any."""
         low = self.first(image)
         outputs = self.extract(low)
         if self.distillation is None:

@@ -18,11 +18,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from derain.models.blocks import (
+    attend,
     concatenate,
     on_padded,
     require,
     require_at_least,
     require_one_of,
+    require_window,
+    whole_cells,
 )
 
 Align = Literal["tf", "torch"]
@@ -46,6 +49,7 @@ class MSPFNConfig:
     align: Align = "tf"  # which pixels strided layers meet; weights fit one alignment only
     coarse_fusion: bool = True  # False is Model2
     cross_scale: bool = True  # False is Model4: levels meet in image space only
+    window: int | None = None  # of channel attention, outside training; None: the whole picture
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -57,6 +61,7 @@ class MSPFNConfig:
         require_at_least(1, self, "attention_units", "lstm_widths", "rru_widths")
         require_at_least(1, self, "reconstruction_width")
         require_at_least(0, self, "fine_modules")
+        require_window(self.window)
         require_one_of(self, pyramid=("box", "gaussian"), align=("tf", "torch"))
         instead = {"lstm_widths": (), "rru_widths": type(None), "attention_units": int}
         for name, kind in instead.items():
@@ -122,10 +127,18 @@ class Up(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """CAU: a residual block whose channels are weighted by their mean over the picture."""
+    """CAU: a residual block whose channels are weighted by their mean over the picture.
 
-    def __init__(self, width: int, reduction: int) -> None:
+    Args:
+        width: Channels.
+        reduction: How many times narrower the gate is inside.
+        window: As in the configuration.
+        step: Pixels of the picture per pixel here.
+    """
+
+    def __init__(self, width: int, reduction: int, window: int | None = None, step: int = 1):
         super().__init__()
+        self.window, self.step = window, step
         self.body = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1),
             nn.PReLU(width, init=0.0),
@@ -139,8 +152,8 @@ class ChannelAttention(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        features = self.body(x)
-        return x + features * self.gate(features.mean(dim=(2, 3), keepdim=True))
+        window = None if self.training else self.window
+        return x + attend(self.body(x), self.gate, window, self.step)
 
 
 class URAB(nn.Module):
@@ -152,10 +165,14 @@ class URAB(nn.Module):
     def __init__(self, config: MSPFNConfig, level: int) -> None:
         super().__init__()
         width, steps = config.width, range(config.strides)
+        step = 2 ** (level + config.strides)
         concat = [config.outer_skip or step == config.strides - 1 for step in steps]
         self.downs = nn.ModuleList(Down(width, width, config.align) for _ in steps)
         self.attention = nn.Sequential(
-            *(ChannelAttention(width, config.reduction) for _ in range(config.units(level)))
+            *(
+                ChannelAttention(width, config.reduction, config.window, step)
+                for _ in range(config.units(level))
+            )
         )
         self.ups = nn.ModuleList(
             Up(2 * width if joined else width, width, config.align) for joined in concat
@@ -320,10 +337,11 @@ class MSPFN(nn.Module):
     @property
     def size_multiple(self) -> int:
         """Sides that divide by this make every inner size even, as exported graphs need."""
-        return 2 ** (self.config.levels - 1 + self.config.strides)
+        return whole_cells(2 ** (self.config.levels - 1 + self.config.strides), self.config.window)
 
     def forward(self, image: Tensor) -> Tensor:
-        return on_padded(self.derain, image, 2 ** (self.config.levels - 1))
+        multiple = whole_cells(2 ** (self.config.levels - 1), self.config.window)
+        return on_padded(self.derain, image, multiple)
 
     def derain(self, image: Tensor) -> Tensor:
         """``forward`` for sides that divide by 2^(levels - 1)."""

@@ -10,7 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from derain.models.blocks import on_padded, require, require_at_least
+from derain.models.blocks import (
+    attend,
+    on_padded,
+    require,
+    require_at_least,
+    require_window,
+    whole_cells,
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,7 @@ class NAFNetConfig:
     encoder_blocks: tuple[int, ...] = (1, 1, 1, 28)  # one entry per stage, fine to coarse
     middle_blocks: int = 1
     decoder_blocks: tuple[int, ...] = (1, 1, 1, 1)  # one entry per stage, coarse to fine
+    window: int | None = None  # of channel attention, outside training; None: the whole picture
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -29,6 +37,7 @@ class NAFNetConfig:
             ValueError: Names the field and what is allowed.
         """
         require_at_least(1, self, "width")
+        require_window(self.window)
         require_at_least(0, self, "middle_blocks", "encoder_blocks", "decoder_blocks")
         for name in ("encoder_blocks", "decoder_blocks"):
             value = getattr(self, name)
@@ -84,27 +93,28 @@ class SimpleGate(nn.Module):
 
 
 class SimplifiedChannelAttention(nn.Module):
-    """SCA: channels weighted by a linear map of their means over the picture."""
+    """SCA: channels weighted by a linear map of their means over the picture, or a window of it."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, window: int | None = None, step: int = 1) -> None:
         super().__init__()
+        self.window, self.step = window, step
         self.weigh = nn.Conv2d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.weigh(x.mean(dim=(2, 3), keepdim=True))
+        return attend(x, self.weigh, None if self.training else self.window, self.step)
 
 
 class NAFBlock(nn.Module):
     """Two residual halves: one looks around, one mixes channels. Starts as the identity."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, window: int | None = None, step: int = 1) -> None:
         super().__init__()
         self.look = nn.Sequential(
             ChannelNorm(width),
             nn.Conv2d(width, 2 * width, 1),
             nn.Conv2d(2 * width, 2 * width, 3, padding=1, groups=2 * width),
             SimpleGate(),
-            SimplifiedChannelAttention(width),
+            SimplifiedChannelAttention(width, window, step),
             nn.Conv2d(width, width, 1),
         )
         self.mix = nn.Sequential(
@@ -142,26 +152,28 @@ class NAFNet(nn.Module):
         stages = range(len(config.encoder_blocks))
         widths = [config.width * 2**stage for stage in range(len(stages) + 1)]
         self.first = nn.Conv2d(3, config.width, 3, padding=1)
-        self.encoder = nn.ModuleList(stack(config.encoder_blocks[i], widths[i]) for i in stages)
+        self.encoder = nn.ModuleList(
+            stack(config, config.encoder_blocks[stage], stage) for stage in stages
+        )
         self.downs = nn.ModuleList(nn.Conv2d(widths[i], widths[i + 1], 2, stride=2) for i in stages)
-        self.middle = stack(config.middle_blocks, widths[-1])
+        self.middle = stack(config, config.middle_blocks, len(stages))
         self.ups = nn.ModuleList(Up(widths[i + 1]) for i in reversed(stages))
         self.decoder = nn.ModuleList(
-            stack(count, width)
-            for count, width in zip(config.decoder_blocks, widths[-2::-1], strict=True)
+            stack(config, count, stage)
+            for count, stage in zip(config.decoder_blocks, reversed(stages), strict=True)
         )
         self.last = nn.Conv2d(config.width, 3, 3, padding=1)
 
     @property
     def size_multiple(self) -> int:
         """Sides that divide by this need no padding inside, as exported graphs must not."""
-        return 2 ** len(self.config.encoder_blocks)
+        return whole_cells(2 ** len(self.config.encoder_blocks), self.config.window)
 
     def forward(self, image: Tensor) -> Tensor:
         return on_padded(self.derain, image, self.size_multiple)
 
     def derain(self, image: Tensor) -> Tensor:
-        """``forward`` for sides that divide by 2^stages."""
+        """``forward`` for sides that divide by ``size_multiple``."""
         x = self.first(image)
         skips: list[Tensor] = []
         for blocks, down in zip(self.encoder, self.downs, strict=True):
@@ -173,6 +185,7 @@ class NAFNet(nn.Module):
         return image + self.last(x)
 
 
-def stack(count: int, width: int) -> nn.Sequential:
-    """So many blocks of one width in a row."""
-    return nn.Sequential(*(NAFBlock(width) for _ in range(count)))
+def stack(config: NAFNetConfig, count: int, stage: int) -> nn.Sequential:
+    """So many blocks in a row, at 1 / 2^stage of the picture's size."""
+    width, step = config.width * 2**stage, 2**stage
+    return nn.Sequential(*(NAFBlock(width, config.window, step) for _ in range(count)))

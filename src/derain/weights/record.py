@@ -26,6 +26,7 @@ class Record:
     minimum_size: int = 1  # pixels
     parameters: int = 0
     gmacs: float = 0.0  # multiply-adds at 512x384, in 10^9, after folding
+    memory: dict[str, int] = field(default_factory=dict)  # precision -> bytes of work per pixel
     trained_on: str = ""  # data, steps, hardware
     scores: dict[str, float] = field(default_factory=dict)  # "set protocol metric" -> mean
     licence: str = "MIT"
