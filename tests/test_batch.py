@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+import derain
 from derain import batch
 
 
@@ -97,3 +100,20 @@ def test_what_is_not_there_fails_and_the_rest_is_planned(tree, entry, words, mon
 def test_an_unknown_format_lists_the_known_ones(tree):
     with pytest.raises(ValueError, match=r"unknown format 'gfi'; known: jpg, .*png"):
         batch.plan([str(tree)], format="gfi")
+
+
+def test_outcomes_come_in_the_order_of_the_jobs_whatever_takes_longer(tmp_path):
+    sides = [300, 0, 20, 150, 20]
+    for k, side in enumerate(sides):
+        path = tmp_path / "in" / f"{k}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"no picture")
+        if side:
+            Image.fromarray(np.full((side, side, 3), 90, np.uint8)).save(path)
+    jobs, _ = batch.plan([str(tmp_path / "in")], str(tmp_path / "out"))
+    told: list[batch.Outcome] = []
+    restorer = derain.load(device="cpu", precision="f32")
+    outcomes = batch.run(jobs, restorer, batch.Settings(), 3, told.append)
+    assert told == outcomes
+    assert [outcome.job for outcome in outcomes] == jobs
+    assert [outcome.size and outcome.size[0] for outcome in outcomes] == [300, None, 20, 150, 20]

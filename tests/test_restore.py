@@ -1,7 +1,11 @@
 """The Restorer: kinds in and out, sizes, tiles, strength, engines."""
 
 import io
+import subprocess
+import sys
 import threading
+import warnings
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -163,6 +167,82 @@ def test_a_stopped_restorer_ends_at_the_next_tile():
     assert engine.calls == 1
 
 
+class Limited(Blur):
+    """An engine whose memory ends at a number of pixels."""
+
+    calls = 0
+
+    def __call__(self, batch):
+        self.calls += 1
+        if batch[0, 0].size > 130**2:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 3.00 GiB")
+        return super().__call__(batch)
+
+
+def test_smaller_tiles_are_tried_when_memory_runs_out_and_kept_to():
+    engine = Limited()
+    restorer = Restorer(engine, CHOICE)
+    picture = np.random.default_rng(0).random((480, 480, 3), np.float32)
+    with pytest.warns(UserWarning, match="going on in tiles of 120"):
+        result = restorer(picture)
+    inner = (slice(1, -1), slice(1, -1))
+    assert np.allclose(result[inner], Restorer(Blur(), CHOICE)(picture)[inner], atol=1e-6)
+    engine.calls = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        restorer(picture, tile=128)
+    assert restorer.tile_for(4000, 4000) < 480
+
+
+def test_an_engine_without_any_memory_says_so():
+    class Full(Blur):
+        def __call__(self, batch):
+            raise MemoryError
+
+    with pytest.warns(UserWarning, match="memory ran out"), pytest.raises(MemoryError):
+        Restorer(Full(), CHOICE)(np.zeros((480, 480, 3), np.uint8))
+
+
+STARVED = """
+import resource, warnings
+import numpy as np
+import derain
+restorer = derain.load(device="cpu", precision="f32", threads=1)
+restorer(np.zeros((64, 64, 3), np.uint8))
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 300_000_000, -1))
+with warnings.catch_warnings(record=True) as caught:
+    result = restorer(np.full((768, 768, 3), 99, np.uint8), tile="off")
+print(result.shape, result.min(), result.max(), *(w.message for w in caught))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
+def test_openvino_starved_of_memory_goes_on_in_smaller_tiles():
+    """OpenVINO reports nothing then: it returns what an earlier call left."""
+    done = subprocess.run(
+        [sys.executable, "-c", STARVED], capture_output=True, text=True, check=False
+    )
+    assert "(768, 768, 3)" in done.stdout, done.stderr
+    assert "memory ran out; going on in tiles of" in done.stdout
+
+
+def test_tiles_follow_the_budget(blur):
+    sides = []
+    for budget in (10**8, 10**9, 2 * 10**9, 10**10, None):
+        blur.budget = budget
+        sides.append(blur.tile_for(4000, 6000))
+        assert blur.tile_for(300, 200) in (300, sides[-1])
+    assert sides == sorted(sides[:-1]) + sides[-1:]
+    assert sides[0] == 256
+    assert sides[1] ** 2 * 6000 + 4000 * 6000 * 10 + 2 * 10**8 <= 10**9
+    assert sides[3] == 1024
+    blur.budget = 10**9
+    blur.record = replace(Blur.record, memory={"f32": 1000})
+    assert sides[1] < blur.tile_for(4000, 6000) <= (560_000_000 / 1000) ** 0.5
+    blur.record = Blur.record
+
+
 def test_two_threads_may_share_a_restorer(restorer, rainy):
     _, rain = rainy
     alone = restorer(rain)
@@ -215,6 +295,7 @@ def test_bf16_agrees_with_f32(restorer, rainy):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        ({"memory": "much"}, "such as 2GB"),
         ({"name_or_path": "mspfm-lite"}, r"known name \(mspfn-lite"),
         ({"name_or_path": "nowhere.onnx"}, "neither a model file nor a known name"),
         ({"device": "cuda"}, "no cuda: torch"),

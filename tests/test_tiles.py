@@ -8,24 +8,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from derain.tiles import pad, ramps, restore_tiled, starts
+from derain.tiles import Overlap, divide, pad, ramps, restore_tiled
+
+MULTIPLES = st.sampled_from([1, 4, 16])
 
 
-@given(st.integers(1, 5000), st.integers(64, 1000), st.integers(8, 48))
-def test_tiles_cover_everything_with_the_overlap_asked_for(length, tile, overlap):
-    first = starts(length, tile, overlap)
-    assert first[0] == 0
-    assert first[-1] + min(tile, length) == length
-    assert all(b <= a + tile - overlap for a, b in pairwise(first))
+@given(st.integers(1, 5000), st.integers(64, 1000), st.integers(8, 48), MULTIPLES)
+def test_tiles_cover_everything_with_the_overlap_asked_for(length, tile, overlap, multiple):
+    starts, side = divide(length, tile, overlap, multiple)
+    assert starts[0] == 0
+    assert length <= starts[-1] + side < length + multiple
+    assert all(b <= a + side - overlap for a, b in pairwise(starts))
+    assert all(number % multiple == 0 for number in (*starts, side))
+    assert side <= max(tile, length) + multiple
+
+
+@given(st.integers(100, 9000), st.integers(64, 1000))
+def test_tiles_are_no_larger_than_their_number_needs(length, tile):
+    """Tiles of full size would do the same work twice: 1100 pixels are no two tiles of 1024."""
+    starts, side = divide(length, tile, 32)
+    assert len(starts) * (side - 1 - 32) + 32 < length
 
 
 @settings(deadline=None)
-@given(st.integers(1, 3000), st.integers(64, 700), st.integers(8, 48))
-def test_weights_add_up_to_one_everywhere(length, tile, overlap):
+@given(st.integers(1, 3000), st.integers(64, 700), st.integers(8, 48), MULTIPLES)
+def test_weights_add_up_to_one_everywhere(length, tile, overlap, multiple):
     total = np.zeros(length)
-    for start, weight in zip(
-        starts(length, tile, overlap), ramps(length, tile, overlap), strict=True
-    ):
+    starts, side = divide(length, tile, overlap, multiple)
+    weights = ramps(length, starts, side, Overlap(overlap, overlap // 4))
+    for start, weight in zip(starts, weights, strict=True):
         assert weight.min() >= 0
         total[start : start + len(weight)] += weight
     assert np.allclose(total, 1, atol=1e-6)
@@ -47,7 +58,7 @@ def test_a_local_network_gives_the_same_with_and_without_tiles(size):
         return blur(tile)
 
     # An overlap of 32 leaves out its outermost 8 pixels, more than the blur's reach of 4.
-    for first, strip in restore_tiled(run, lambda r, c: picture[r, c], size, 96, 32):
+    for first, strip in restore_tiled(run, lambda r, c: picture[r, c], size, 96, Overlap(32, 8)):
         assert np.isnan(result[first : first + len(strip)]).all()
         result[first : first + len(strip)] = strip
     assert np.allclose(result, whole, atol=1e-6)

@@ -1,13 +1,15 @@
 """Restore many pictures: find them, name the results, run, and go on when one fails."""
 
 import glob
+import itertools
 import sys
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -213,6 +215,7 @@ def restore_one(job: Job, restorer: Restorer, settings: Settings) -> Outcome:
     picture = images.decode(fetch(job.source), job.source, settings.max_pixels)
     result = restorer.restore(picture, tile=settings.tile, strength=settings.strength)
     result = replace(result, format=target_format(job, settings, picture))
+    del picture  # a large one needs its memory for encoding
     try:
         data = images.encode(result, settings.quality)
     except (ValueError, OSError, KeyError) as error:
@@ -223,7 +226,7 @@ def restore_one(job: Job, restorer: Restorer, settings: Settings) -> Outcome:
     else:
         job.target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(job.target, data)
-    height, width = picture.pixels.shape[:2]
+    height, width = result.pixels.shape[:2]
     return Outcome(job, "restored", time.perf_counter() - start, (height, width))
 
 
@@ -249,7 +252,7 @@ def describe(error: BaseException, job: Job) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or job.target or job.source}: {error.strerror}"
     if isinstance(error, MemoryError):
-        return f"{job.source}: out of memory; try --tile 256"
+        return f"{job.source}: out of memory, even in small tiles; it is too large for this machine"
     return f"{job.source}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
 
 
@@ -268,26 +271,24 @@ def run(
         jobs: From ``plan``.
         restorer: One network for all.
         settings: What holds for every picture.
-        workers: Pictures in flight at a time.
-        on_done: Called in this thread after each picture.
+        workers: Pictures in flight at a time, at least 1.
+        on_done: Called in this thread after each picture, in their order.
 
     Returns:
-        One outcome per job, in the order of completion.
+        One outcome per job, in their order.
     """
     outcomes: list[Outcome] = []
     queue = iter(jobs)
     pool = ThreadPoolExecutor(max(workers, 1))
-    pending: set[Future[Outcome]] = set()
+    pending: deque[Future[Outcome]] = deque()
     try:
         while True:
-            while len(pending) < workers and (job := next(queue, None)):
-                pending.add(pool.submit(attempt, job, restorer, settings))
+            for job in itertools.islice(queue, workers - len(pending)):
+                pending.append(pool.submit(attempt, job, restorer, settings))
             if not pending:
                 return outcomes
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                outcomes.append(future.result())
-                on_done(outcomes[-1])
+            outcomes.append(pending.popleft().result())
+            on_done(outcomes[-1])
     except BaseException:
         restorer.stop()
         raise

@@ -41,6 +41,7 @@ SIXTEEN_BIT = ("PNG", "TIFF")
 WITH_ALPHA = ("PNG", "TIFF", "WEBP", "AVIF", "GIF", "JPEG2000")
 MAX_PIXELS = 250_000_000
 QUALITY = 95
+OPTIMISED = 50_000_000  # pixels; libjpeg's optimal code keeps 6 bytes for each until the end
 
 _opening = threading.Lock()  # Pillow's own pixel limit is a global
 
@@ -283,7 +284,8 @@ def save_options(picture: Picture, quality: int) -> dict[str, Any]:
     }
     match picture.format:
         case "JPEG":
-            options |= {"quality": quality, "subsampling": 0, "optimize": True}
+            small = picture.pixels[..., 0].size <= OPTIMISED
+            options |= {"quality": quality, "subsampling": 0, "optimize": small}
         case "WEBP":
             options |= {"quality": quality, "lossless": quality == 100, "exact": True}
         case "AVIF":

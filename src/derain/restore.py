@@ -1,5 +1,7 @@
 """Restorer: the one inference path. Pad, tile, run, blend, crop, in the kind that came in."""
 
+import math
+import sys
 import threading
 import warnings
 from dataclasses import replace
@@ -12,12 +14,20 @@ from PIL import Image
 
 from derain import engines, images
 from derain.engines import Engine
-from derain.tiles import Tile, pad, restore_tiled
+from derain.memory import free_bytes, parse_bytes, ran_out
+from derain.tiles import Overlap, Tile, pad, restore_tiled
 from derain.weights import catalog
+from derain.weights.record import Record
 
-TILE = 512  # pixels; with MSPFN* at f32 some 600 MB
-WHOLE = 800_000  # pixels; a picture up to this size goes through in one piece
-OVERLAP = 64  # pixels
+# Where memory allows more, `auto` still takes no more: larger tiles are no faster, and most
+# machines then give the same picture for a network that averages over its tile.
+TILE = 1024  # pixels
+WHOLE = TILE * TILE  # pixels; a picture up to this size goes through in one piece
+SMALLEST = 64  # pixels; the smallest tile
+SHARE = 1 / 4  # of free memory, the default budget
+PROGRAM = 200_000_000  # bytes: Python, the libraries, a network's weights
+HELD = 10  # bytes per byte of a channel: what decoding, restoring and encoding hold of a picture
+WORK = {"f32": 6000, "bf16": 3000}  # bytes per pixel of a tile, where a record does not tell
 
 
 class Cancelled(Exception):
@@ -35,11 +45,20 @@ class Restorer:
         choice: Why it runs where it runs.
         precision: As asked for: with ``auto``, values that overflow in bf16 are computed again.
         reload: Makes the same engine at f32.
+        budget: Bytes of memory that the process may use, which the size of tiles follows; None
+            for a quarter of what is free at each call.
     """
 
-    def __init__(self, engine: Engine, choice: engines.Choice, reload: Any = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        choice: engines.Choice,
+        reload: Any = None,
+        budget: int | None = None,
+    ) -> None:
         self.engine, self.choice, self._reload = engine, choice, reload
-        self.record = engine.record
+        self.record, self.budget = engine.record, budget
+        self._most = sys.maxsize  # pixels of a tile; less once memory ran out
         self._running = threading.Lock()
         self._stop = threading.Event()
 
@@ -77,6 +96,19 @@ class Restorer:
         """(H, W, 3), uint8, uint16 or float in [0, 1] -> the same shape and type."""
         if not 0 <= strength <= 1:
             raise ValueError(f"strength must be in 0..1: {strength}")
+        height, width = pixels.shape[:2]
+        side = self.tile_for(height, width, tile, pixels.itemsize)
+        while True:
+            try:
+                return self._restore_in_tiles(pixels, side, strength)
+            except (MemoryError, RuntimeError) as error:
+                if not ran_out(error) or side < 2 * SMALLEST:
+                    raise
+                side //= 2
+                self._most = side * side
+                warnings.warn(f"memory ran out; going on in tiles of {side}", stacklevel=2)
+
+    def _restore_in_tiles(self, pixels: NDArray[Any], side: int, strength: float) -> NDArray[Any]:
         top = np.float32(np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
         height, width = pixels.shape[:2]
         result = np.empty_like(pixels)
@@ -84,9 +116,11 @@ class Restorer:
         def read(rows: slice, columns: slice) -> Tile:
             return pixels[rows, columns].astype(np.float32) / top
 
-        side = self.tile_for(height, width, tile)
-        overlap = min(OVERLAP, side // 4)
-        for first, strip in restore_tiled(self._run, read, (height, width), side, overlap):
+        strips = restore_tiled(
+            self._run, read, (height, width), side,
+            overlap_for(self.record, side), self.record.size_multiple,
+        )  # fmt: skip
+        for first, strip in strips:
             rows = slice(first, first + len(strip))
             if strength < 1:
                 strip = strength * strip + (1 - strength) * read(rows, slice(None))
@@ -94,20 +128,37 @@ class Restorer:
             result[rows] = np.floor(strip * top + 0.5) if top > 1 else strip
         return result
 
-    def tile_for(self, height: int, width: int, tile: int | str = "auto") -> int:
-        """The side of the tiles for a picture; the longer side of the picture where it is whole.
+    def tile_for(self, height: int, width: int, tile: int | str = "auto", itemsize: int = 1) -> int:
+        """The longest side of the tiles for a picture; the picture's own where it is whole.
+
+        Args:
+            height: Of the picture, in pixels.
+            width: Of the picture, in pixels.
+            tile: ``auto``, ``off``, or the longest side of a tile in pixels.
+            itemsize: Bytes per value of the picture.
 
         Raises:
             ValueError: Neither auto, off nor a number of pixels of at least 64.
         """
         whole = max(height, width)
-        if tile == "off" or (tile == "auto" and height * width <= WHOLE):
+        if tile == "off":
             return whole
         if tile == "auto":
-            return TILE
-        if not str(tile).isdigit() or int(tile) < 64:
-            raise ValueError(f"tile must be auto, off or at least 64: {tile}")
+            most = self._pixels_that_fit(HELD * itemsize * height * width)
+            side = min(TILE, max(math.isqrt(most), 4 * SMALLEST))
+            return whole if height * width <= min(WHOLE, max(most, side * side)) else side
+        if not str(tile).isdigit() or int(tile) < SMALLEST:
+            raise ValueError(f"tile must be auto, off or at least {SMALLEST}: {tile}")
         return min(int(tile), whole)
+
+    def _pixels_that_fit(self, held: int) -> int:
+        """How many pixels a tile may have beside so many bytes that the picture holds."""
+        budget = self.budget
+        if budget is None:
+            budget = int(SHARE * free_bytes(self.choice.device))
+        precision = self.engine.precision
+        work = self.record.memory.get(precision) or WORK.get(precision, WORK["f32"])
+        return min(max(budget - PROGRAM - held, 0) // work, self._most)
 
     def stop(self) -> None:
         """Make running calls raise ``Cancelled`` before their next tile; for use at Ctrl-C."""
@@ -163,6 +214,23 @@ class Restorer:
         return result
 
 
+def overlap_for(record: Record, side: int) -> Overlap:
+    """How tiles of a network overlap; docs/tiles.md has the measurements.
+
+    Convolutions feel a tile's border 64 pixels deep, and windows half of their side deeper; with
+    that left out, tiles give what the whole picture gives. Means over the whole tile differ from
+    tile to tile at any depth: there an overlap serves to blend.
+
+    Args:
+        record: Of the network.
+        side: Of a tile; the overlap is at most half of it.
+    """
+    window = record.options.get("window")
+    shared, margin = (128 + window, 56 + window // 2) if window else (64, 16)
+    fitting = min(shared, side // 2)
+    return Overlap(fitting, margin * fitting // shared)
+
+
 def load(
     name_or_path: str | Path = catalog.DEFAULT,
     *,
@@ -170,6 +238,7 @@ def load(
     precision: str = "auto",
     engine: str = "auto",
     threads: int | None = None,
+    memory: int | str | None = None,
 ) -> Restorer:
     """Load a network once, for any number of pictures.
 
@@ -179,15 +248,18 @@ def load(
         precision: ``auto`` (bf16 where the device has it), ``f32`` or ``bf16``.
         engine: ``auto``, ``openvino`` or ``torch``.
         threads: CPU threads; None uses all.
+        memory: What the process may use, in bytes or as ``2GB``; the size of tiles follows. None
+            for a quarter of what is free at each call.
 
     Raises:
-        ValueError: Unknown name, device, precision or engine, or a broken file; says what is
-            allowed.
+        ValueError: Unknown name, device, precision, engine or amount, or a broken file; says what
+            is allowed.
     """
+    budget = parse_bytes(memory) if isinstance(memory, str) else memory
     name = str(name_or_path)
     if engine == "auto":
         engine = catalog.engine_of(name)
     choice = engines.choose(device, engine)
     path = catalog.find(name, choice.engine)
     loaded = engines.load(path, choice, precision, threads)
-    return Restorer(loaded, choice, lambda: engines.load(path, choice, "f32", threads))
+    return Restorer(loaded, choice, lambda: engines.load(path, choice, "f32", threads), budget)

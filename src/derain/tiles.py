@@ -1,7 +1,8 @@
 """Run a network over a picture in overlapping tiles, in memory that does not grow with it."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,38 +10,58 @@ from numpy.typing import NDArray
 Tile = NDArray[np.float32]  # (h, w, 3) in [0, 1]
 
 
-def starts(length: int, tile: int, overlap: int) -> list[int]:
-    """First pixels of tiles of equal size that cover ``length`` with at least ``overlap``."""
-    if length <= tile:
-        return [0]
-    count = -(-(length - overlap) // (tile - overlap))
-    return [round(i * (length - tile) / (count - 1)) for i in range(count)]
+class Overlap(NamedTuple):
+    """How tiles share their borders, in pixels."""
+
+    shared: int  # the least that two neighbours have in common
+    margin: int  # of it, left out at a tile's border: what knows least of its surroundings
 
 
-def ramps(length: int, tile: int, overlap: int) -> list[NDArray[np.float32]]:
+def divide(length: int, tile: int, overlap: int, multiple: int = 1) -> tuple[list[int], int]:
+    """Cover a length with tiles of one size.
+
+    Tiles are made as small as their number allows. They start at multiples of ``multiple``: a
+    network with strides computes the same for a shifted picture only if it is shifted by those.
+
+    Args:
+        length: Of the picture along one axis, in pixels.
+        tile: The longest side allowed, rounded down to a multiple; at least one multiple more
+            than the overlap is taken anyway.
+        overlap: The least that two neighbours share, rounded up to a multiple.
+        multiple: Of everything.
+
+    Returns:
+        First pixels, and the side. Where ``length`` is no multiple, the last tile ends beyond it.
+    """
+    cells, shared = -(-length // multiple), -(-overlap // multiple)
+    longest = max(tile // multiple, shared + 1)
+    if cells <= longest:
+        return [0], cells * multiple
+    count = -(-(cells - shared) // (longest - shared))
+    side = -(-(cells - shared) // count) + shared
+    starts = [round(i * (cells - side) / (count - 1)) * multiple for i in range(count)]
+    return starts, side * multiple
+
+
+def ramps(length: int, starts: list[int], side: int, overlap: Overlap) -> list[NDArray[np.float32]]:
     """For each start, a tile's weights along one axis; over all tiles they add up to one.
 
-    A weight rises over the overlap with a neighbour and leaves out the outermost pixels of it,
-    which know least of what surrounds them.
+    A weight rises over the overlap with a neighbour and leaves out the margin.
     """
-    positions, size = starts(length, tile, overlap), min(tile, length)
     total = np.zeros(length)
     weights = []
-    margin = overlap // 4
-    for start in positions:
-        inside = np.arange(size) + 0.5
-        rise = np.ones(size) if start == 0 else (inside - margin) / max(overlap - 2 * margin, 1)
-        fall = (
-            np.ones(size)
-            if start + size == length
-            else (size - inside - margin) / max(overlap - 2 * margin, 1)
-        )
-        weight = np.clip(np.minimum(rise, fall), 0, 1)
+    rise = max(overlap.shared - 2 * overlap.margin, 1)
+    for start in starts:
+        size = min(side, length - start)
+        inside = np.arange(size) + 0.5 - overlap.margin
+        before = inside / rise if start else np.ones(size)
+        after = inside[::-1] / rise if start + size < length else np.ones(size)
+        weight = np.clip(np.minimum(before, after), 0, 1)
         weights.append(weight)
         total[start : start + size] += weight
     return [
-        (weight / total[start : start + size]).astype(np.float32)
-        for start, weight in zip(positions, weights, strict=True)
+        (weight / total[start : start + len(weight)]).astype(np.float32)
+        for start, weight in zip(starts, weights, strict=True)
     ]
 
 
@@ -49,7 +70,8 @@ def restore_tiled(
     read: Callable[[slice, slice], Tile],
     size: tuple[int, int],
     tile: int,
-    overlap: int,
+    overlap: Overlap,
+    multiple: int = 1,
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield the restored picture from top to bottom, in strips.
 
@@ -57,26 +79,27 @@ def restore_tiled(
         run: One tile in, the same tile restored.
         read: Rows and columns -> that part of the picture.
         size: (H, W) of the picture.
-        tile: Side of a tile, larger than the overlap.
-        overlap: Smallest overlap of two neighbours.
+        tile: Longest side of a tile.
+        overlap: Of two neighbours.
+        multiple: Tiles start at multiples of it.
 
     Yields:
         First row of a strip, and the strip (h, W, 3).
     """
-    (height, width), (rows, columns) = size, (min(tile, side) for side in size)
-    tops, lefts = starts(height, tile, overlap), starts(width, tile, overlap)
-    down, across = ramps(height, tile, overlap), ramps(width, tile, overlap)
+    height, width = size
+    tops, rows = divide(height, tile, overlap.shared, multiple)
+    lefts, columns = divide(width, tile, overlap.shared, multiple)
+    down, across = ramps(height, tops, rows, overlap), ramps(width, lefts, columns, overlap)
     below = np.zeros((0, width, 3), np.float32)  # what earlier tiles gave to the rows at hand
-    for i, top in enumerate(tops):
-        strip = np.zeros((rows, width, 3), np.float32)
+    for (top, bottom), weight_down in zip(pairwise([*tops, height]), down, strict=True):
+        strip = np.zeros((len(weight_down), width, 3), np.float32)
         strip[: len(below)] = below
-        for j, left in enumerate(lefts):
-            weight = down[i][:, None, None] * across[j][:, None]
-            columns_here = slice(left, left + columns)
-            strip[:, columns_here] += weight * run(read(slice(top, top + rows), columns_here))
-        done = (tops[i + 1] if i + 1 < len(tops) else height) - top
-        yield top, strip[:done]
-        below = strip[done:]
+        for left, weight_across in zip(lefts, across, strict=True):
+            here = slice(left, left + len(weight_across))
+            tile_in = read(slice(top, top + len(strip)), here)
+            strip[:, here] += weight_down[:, None, None] * weight_across[:, None] * run(tile_in)
+        yield top, strip[: bottom - top]
+        below = strip[bottom - top :]
 
 
 def pad(picture: NDArray[Any], multiple: int, minimum: int) -> NDArray[Any]:

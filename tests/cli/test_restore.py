@@ -136,6 +136,7 @@ def test_an_address(derain, tmp_path):
         (["--device", "cuda"], "no cuda"),
         (["--device", "gpu"], "known: auto, cpu"),
         (["--tile", "tiny"], "tile must be"),
+        (["--memory", "lots"], "such as 2GB"),
         (["--format", "gfi"], "unknown format"),
         (["--max-pixels", "100"], "megapixels; --max-pixels"),
         (["-o", "file.txt/out"], "file.txt"),

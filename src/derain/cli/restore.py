@@ -48,6 +48,10 @@ def restore(
     engine: Annotated[str, typer.Option(help="auto, openvino, torch.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, f32, bf16.")] = "auto",
     tile: Annotated[str, typer.Option(help="auto, off, or the side in pixels.")] = "auto",
+    memory: Annotated[
+        str | None,
+        typer.Option(help="What the process may use, such as 2GB; else a quarter of what is free."),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Pictures in flight at a time.")] = 2,
     log: Annotated[
         Path | None, typer.Option(help="Append one line of JSON per picture to this file.")
@@ -66,7 +70,7 @@ def restore(
     todo, failed = batch.plan(inputs, out, recursive=recursive, suffix=suffix, format=format)
     if any(job.target is None for job in todo) and sys.stdout.isatty():
         raise ValueError("a picture would go to the terminal; redirect it or name a file with -o")
-    restorer = load(model, device=device, precision=precision, engine=engine)
+    restorer = load(model, device=device, precision=precision, engine=engine, memory=memory)
     restorer.tile_for(1, 1, tile)  # a wrong --tile is said once, before the first picture
     note(what_runs(restorer, tile))
     with (
@@ -98,10 +102,10 @@ def restore(
 def what_runs(restorer: "Restorer", tile: str) -> str:
     """One line: model, weights, engine, device and why, precision, tiles."""
     import derain
-    from derain.restore import TILE
 
     record, engine = restorer.record, restorer.engine
-    tiles = f"tiles {TILE} where large" if tile == "auto" else f"tiles {tile}"
+    side = restorer.tile_for(4000, 6000, tile)  # of a large photograph
+    tiles = "no tiles" if tile == "off" else f"tiles up to {side}"
     return (
         f"derain {derain.__version__}: {record.name} ({record.parameters / 1e6:.2f} M parameters), "
         f"{engine.name} on {engine.device} ({restorer.choice.reason}), {engine.precision}, {tiles}"

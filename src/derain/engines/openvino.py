@@ -68,9 +68,12 @@ class OpenVINOEngine:
         """(N, 3, H, W) in [0, 1] -> the same shape, unclipped.
 
         Raises:
-            RuntimeError: OpenVINO returned another shape, as it does for sizes it cannot handle.
+            RuntimeError: OpenVINO returned another shape, as it does without a word when memory
+                runs out or it cannot handle a size.
         """
         result = np.asarray(self.compiled(batch)[0])
         if result.shape != batch.shape:
-            raise RuntimeError(f"OpenVINO returned {result.shape} for {batch.shape}")
+            self.compiled.release_memory()  # what it got before there was no more
+            shapes = f"OpenVINO returned {result.shape} for {batch.shape}"
+            raise RuntimeError(f"{shapes}: out of memory, or a size that it cannot handle")
         return result
