@@ -7,8 +7,8 @@ from PIL import Image
 from skimage import data
 
 from derain.rain.folder import read_layers, synthesize_folder
-from derain.rain.sheet import contact_sheet
 from derain.rain.presets import MIXTURES, PRESETS
+from derain.rain.sheet import contact_sheet
 
 
 @pytest.fixture
