@@ -23,6 +23,11 @@ def test_tiles_cover_everything_with_the_overlap_asked_for(length, tile, overlap
     assert side <= max(tile, length) + multiple
 
 
+@given(st.integers(1, 5000), st.integers(8, 48), MULTIPLES)
+def test_what_one_tile_holds_is_not_divided(length, overlap, multiple):
+    assert divide(length, max(length, 64), overlap, multiple)[0] == [0]
+
+
 @given(st.integers(100, 9000), st.integers(64, 1000))
 def test_tiles_are_no_larger_than_their_number_needs(length, tile):
     """Tiles of full size would do the same work twice: 1100 pixels are no two tiles of 1024."""

@@ -243,10 +243,11 @@ def load(
     """Load a network once, for any number of pictures.
 
     Args:
-        name_or_path: A name that ``derain models`` lists, or an `.onnx` or `.safetensors` file.
+        name_or_path: A name that ``derain models`` lists, or an `.onnx`, `.xml` or
+            `.safetensors` file.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; only ``auto`` falls back.
         precision: ``auto`` (bf16 where the device has it), ``f32`` or ``bf16``.
-        engine: ``auto``, ``openvino`` or ``torch``.
+        engine: ``auto``, ``openvino``, ``torch`` or ``onnxruntime``.
         threads: CPU threads; None uses all.
         memory: What the process may use, in bytes or as ``2GB``; the size of tiles follows. None
             for a quarter of what is free at each call.

@@ -35,7 +35,7 @@ def divide(length: int, tile: int, overlap: int, multiple: int = 1) -> tuple[lis
     """
     cells, shared = -(-length // multiple), -(-overlap // multiple)
     longest = max(tile // multiple, shared + 1)
-    if cells <= longest:
+    if length <= tile or cells <= longest:
         return [0], cells * multiple
     count = -(-(cells - shared) // (longest - shared))
     side = -(-(cells - shared) // count) + shared

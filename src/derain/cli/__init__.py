@@ -10,6 +10,7 @@ import typer
 
 import derain
 from derain.cli import data
+from derain.cli.benchmark import benchmark
 from derain.cli.doctor import doctor
 from derain.cli.evaluate import evaluate
 from derain.cli.export import export
@@ -34,6 +35,7 @@ EXTRAS = {
     "safetensors": "torch",
     "onnx": "train",
     "onnxscript": "train",
+    "onnxruntime": "onnxruntime",
     "scipy": "eval",
     "jinja2": "eval",
     "matplotlib": "eval",
@@ -59,7 +61,9 @@ def options(
     """Remove rain from photographs."""
 
 
-for command in (restore, models, doctor, synthesize, metrics, evaluate, train, plot, export):
+for command in (
+    restore, models, doctor, benchmark, synthesize, metrics, evaluate, train, plot, export,
+):  # fmt: skip
     app.command()(command)
 app.add_typer(data.app, name="data")
 

@@ -26,8 +26,8 @@ def evaluate(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="A name of `derain models`, an .onnx or .safetensors file, an authors' .pth file, "
-            "or the word published. May repeat; else the default and published."
+            help="A name of `derain models`, an .onnx, .xml or .safetensors file, an authors' "
+            ".pth file, or the word published. May repeat; else the default and published."
         ),
     ] = None,
     metric: Annotated[
@@ -47,7 +47,7 @@ def evaluate(
         int, typer.Option(min=1, help="Pictures measured at a time; 1 keeps the times honest.")
     ] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps.")] = "auto",
-    engine: Annotated[str, typer.Option(help="auto, openvino, torch.")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, openvino, torch, onnxruntime.")] = "auto",
     precision: Annotated[str, typer.Option(help="f32, bf16 or auto.")] = "f32",
     tile: Annotated[
         str, typer.Option(help="auto, off (whole pictures, much memory) or a side in pixels.")

@@ -7,16 +7,63 @@ import typer
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="A .safetensors file, or a name.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="An .onnx file.")],
+    model: Annotated[
+        str, typer.Argument(help="A name of `derain models`, or a .safetensors or .onnx file.")
+    ],
+    to: Annotated[
+        str | None,
+        typer.Option(help="onnx, openvino or torch-export; else as -o ends, else onnx."),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="How the weights are stored: f32, f16 or bf16 (half the file).")
+    ] = "f32",
+    size: Annotated[
+        str,
+        typer.Option(help="dynamic for any, or HEIGHTxWIDTH (1080x1920) for pictures of that one."),
+    ] = "dynamic",
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Ends in .onnx, .xml or .pt2; else MODEL's name here."),
+    ] = None,
 ) -> None:
-    """Write a network as ONNX, folded, for any height and width, checked against torch."""
-    from derain.export import to_onnx
-    from derain.weights.catalog import find
-    from derain.weights.files import load_network
+    """Write a network for other programs, folded, checked against torch."""
+    from derain.export import FORMATS
+    from derain.export import export as write
+    from derain.weights import catalog
 
-    if out.suffix != ".onnx":
-        raise ValueError(f"{out}: must end in .onnx")
-    network, record = load_network(find(model, "torch"))
-    difference = to_onnx(out, network, record)
-    typer.echo(f"{out}: differs from torch by at most {difference:.1e}")
+    if to not in (None, *FORMATS):
+        raise ValueError(f"unknown format {to!r}; known: {', '.join(FORMATS)}")
+    target = out or Path(f"{Path(model).stem}{FORMATS[to or 'onnx']}")
+    if to and target.suffix != FORMATS[to]:
+        raise ValueError(f"{target}: --to {to} writes a file that ends in {FORMATS[to]}")
+    engine = "openvino" if Path(model).suffix == ".onnx" else "torch"
+    source = catalog.find(model, engine)
+    if target.exists() and target.samefile(source):
+        raise ValueError(f"{target}: would replace the file that is exported")
+    sides = parse_size(size)
+    difference, psnr = write(source, target, precision, sides)
+    megabytes = sum(p.stat().st_size for p in files(target)) / 1e6
+    takes = f"{sides[0]} high, {sides[1]} wide" if sides else "any size"
+    typer.echo(
+        f"{target}: {takes}, weights in {precision}, {megabytes:.1f} MB; differs from torch at f32 "
+        f"by at most {difference:.1e} ({psnr:.1f} dB)"
+    )
+
+
+def parse_size(size: str) -> tuple[int, int] | None:
+    """Height and width of ``HEIGHTxWIDTH``; None of ``dynamic``.
+
+    Raises:
+        ValueError: Neither.
+    """
+    if size == "dynamic":
+        return None
+    height, _, width = size.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise ValueError(f"--size must be dynamic or HEIGHTxWIDTH, such as 1080x1920: {size}")
+    return int(height), int(width)
+
+
+def files(target: Path) -> list[Path]:
+    """The files of an exported model."""
+    return [target, target.with_suffix(".bin")] if target.suffix == ".xml" else [target]

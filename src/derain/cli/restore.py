@@ -45,7 +45,7 @@ def restore(
         str, typer.Option(help="A name that `derain models` lists, or a model file.")
     ] = DEFAULT,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps.")] = "auto",
-    engine: Annotated[str, typer.Option(help="auto, openvino, torch.")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, openvino, torch, onnxruntime.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, f32, bf16.")] = "auto",
     tile: Annotated[str, typer.Option(help="auto, off, or the side in pixels.")] = "auto",
     memory: Annotated[

@@ -5,6 +5,7 @@ Sides divide by the record's ``size_multiple``: whoever calls an engine pads.
 
 import platform
 import shutil
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -21,7 +22,7 @@ class Engine(Protocol):
     """A network ready to run."""
 
     record: Record
-    name: str  # "OpenVINO", "torch"
+    name: str  # "OpenVINO", "torch", "onnxruntime"
     device: str  # "CPU", "cuda:0 (NVIDIA ...)"
     precision: str  # "f32" or "bf16"
 
@@ -33,12 +34,12 @@ class Engine(Protocol):
 class Choice(NamedTuple):
     """Which engine on which device, and why."""
 
-    engine: str  # "openvino" or "torch"
+    engine: str  # "openvino", "torch" or "onnxruntime"
     device: str  # as the engine names it
     reason: str
 
 
-ENGINES = ("auto", "openvino", "torch")
+ENGINES = ("auto", "openvino", "torch", "onnxruntime")
 PRECISIONS = ("auto", "f32", "bf16")
 
 
@@ -57,6 +58,8 @@ def choose(device: str = "auto", engine: str = "auto") -> Choice:
     kind = device.partition(":")[0]
     if kind not in ("auto", "cpu", "cuda", "mps"):
         raise ValueError(f"unknown device {device!r}; known: auto, cpu, cuda, cuda:N, mps")
+    if engine == "onnxruntime":
+        return choose_onnxruntime(device)
     if kind in ("cuda", "mps"):
         if engine == "openvino":
             raise ValueError(f"OpenVINO runs on the CPU here, not on {device}; use --engine torch")
@@ -70,6 +73,30 @@ def choose(device: str = "auto", engine: str = "auto") -> Choice:
             if likely(candidate) and not missing_accelerator(candidate):
                 return Choice("torch", candidate, "found")
     return Choice("torch" if engine == "torch" else "openvino", "cpu", no_gpu_reason())
+
+
+def choose_onnxruntime(device: str) -> Choice:
+    """``choose`` for the engine that is only ever taken when asked for.
+
+    Raises:
+        ValueError: It is not installed, or cannot use the device.
+    """
+    if not find_spec("onnxruntime"):
+        raise ValueError("--engine onnxruntime needs `pip install derain[onnxruntime]`")
+    from derain.engines.onnxruntime import has_cuda
+
+    kind = device.partition(":")[0]
+    if kind == "mps":
+        raise ValueError("onnxruntime runs on the CPU or on CUDA here; mps needs --engine torch")
+    if kind == "cuda" and not has_cuda():
+        raise ValueError(
+            f"no {device}: this onnxruntime has no CUDA (`pip install onnxruntime-gpu` has); "
+            f"--device auto falls back to the CPU"
+        )
+    if kind == "auto":
+        cpu = Choice("onnxruntime", "cpu", "this onnxruntime has no CUDA")
+        return Choice("onnxruntime", "cuda", "found") if has_cuda() else cpu
+    return Choice("onnxruntime", device, "as asked")
 
 
 def likely(device: str) -> bool:
@@ -106,11 +133,31 @@ def missing_accelerator(device: str) -> str:
     return "" if index < count else f"there are {count} CUDA devices, numbered from 0"
 
 
+def require_size(record: Record, sides: Sequence[int | None], batch: Batch) -> None:
+    """Check that a file made for pictures of one size gets them.
+
+    Args:
+        record: Of the file.
+        sides: Height and width that it takes; None where any will do.
+        batch: (N, 3, H, W).
+
+    Raises:
+        ValueError: It gets others.
+    """
+    given = batch.shape[2:]
+    if any(right not in (None, side) for right, side in zip(sides, given, strict=True)):
+        raise ValueError(
+            f"{record.name}: this file takes pictures {sides[0]} high and {sides[1]} wide alone, "
+            f"not {given[0]} and {given[1]}; `derain export --size dynamic` makes one for all"
+        )
+
+
 def load(path: Path, choice: Choice, precision: str = "auto", threads: int | None = None) -> Engine:
     """Load a model file into an engine.
 
     Args:
-        path: ``.onnx`` for OpenVINO, ``.safetensors`` for torch.
+        path: ``.onnx`` for OpenVINO and onnxruntime, ``.xml`` for OpenVINO, ``.safetensors`` for
+            torch.
         choice: From ``choose``.
         precision: One of ``PRECISIONS``; ``auto`` is bf16 where the device multiplies in it.
         threads: CPU threads; None leaves it to the engine.
@@ -127,6 +174,10 @@ def load(path: Path, choice: Choice, precision: str = "auto", threads: int | Non
         from derain.weights.files import load_network
 
         return TorchEngine(*load_network(path), choice.device, precision, threads)
+    if choice.engine == "onnxruntime":
+        from derain.engines.onnxruntime import ONNXRuntimeEngine
+
+        return ONNXRuntimeEngine(path, choice.device, precision, threads)
     from derain.engines.openvino import OpenVINOEngine
 
     return OpenVINOEngine(path, precision, threads)

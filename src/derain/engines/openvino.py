@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, from an `.onnx` file."""
+"""OpenVINO on the CPU, from an `.onnx` file or one of its own, `.xml`."""
 
 from functools import cache
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
-from derain.engines import Batch
+from derain.engines import Batch, require_size
 from derain.weights.record import KEY, Record, parse_record
 
 
@@ -23,7 +23,7 @@ def core() -> ov.Core:
 
 
 def read_model(path: Path) -> tuple[Any, Record]:
-    """The graph of an `.onnx` file and its record.
+    """The graph of a file and its record.
 
     Raises:
         ValueError: Not a model, or not one that derain wrote; names the file.
@@ -31,7 +31,7 @@ def read_model(path: Path) -> tuple[Any, Record]:
     try:
         model = core().read_model(path)
     except RuntimeError:
-        raise ValueError(f"{path}: not an ONNX model") from None
+        raise ValueError(f"{path}: not a model that OpenVINO reads") from None
     if not model.has_rt_info(["framework", KEY]):
         raise ValueError(f"{path}: not written by derain (it has no derain record)")
     return model, parse_record(model.get_rt_info(["framework", KEY]).astype(str), path)
@@ -41,7 +41,7 @@ class OpenVINOEngine:
     """A network compiled by OpenVINO for the CPU.
 
     Args:
-        path: An `.onnx` file that derain wrote.
+        path: An `.onnx` or `.xml` file that derain wrote.
         precision: ``auto``, ``f32`` or ``bf16``.
         threads: CPU threads; None leaves it to OpenVINO.
 
@@ -54,6 +54,8 @@ class OpenVINOEngine:
 
     def __init__(self, path: Path, precision: str = "auto", threads: int | None = None) -> None:
         model, self.record = read_model(path)
+        sides = list(model.input(0).partial_shape)[2:]
+        self.sides = [None if side.is_dynamic else side.get_length() for side in sides]
         has_bf16 = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and not has_bf16:
             raise ValueError("this CPU has no bf16; use --precision f32 or auto")
@@ -68,9 +70,11 @@ class OpenVINOEngine:
         """(N, 3, H, W) in [0, 1] -> the same shape, unclipped.
 
         Raises:
+            ValueError: The file takes pictures of one other size alone.
             RuntimeError: OpenVINO returned another shape, as it does without a word when memory
                 runs out or it cannot handle a size.
         """
+        require_size(self.record, self.sides, batch)
         result = np.asarray(self.compiled(batch)[0])
         if result.shape != batch.shape:
             self.compiled.release_memory()  # what it got before there was no more

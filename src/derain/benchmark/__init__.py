@@ -1,0 +1,1 @@
+"""How fast networks run here: engines side by side, each in a process of its own."""

@@ -1,0 +1,223 @@
+"""Measure ways to run a network side by side, round by round."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from derain import engines
+from derain.benchmark.candidates import Candidate, load
+from derain.benchmark.subjects import Subject
+from derain.benchmark.worker import Failed, Worker
+from derain.engines import Batch
+
+PAUSE = 0.02  # seconds between two turns, in which threads that still wait for work fall asleep
+LEAST = 3  # rounds, whatever the time
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one way to run a network gave for one size."""
+
+    model: str
+    engine: str
+    precision: str
+    device: str
+    height: int
+    width: int
+    runs: int = 0
+    seconds: float | None = None  # median of a picture
+    spread: float | None = None  # half the range of the middle half of runs, over the median
+    pictures_per_second: float | None = None
+    megapixels_per_second: float | None = None
+    gflop_per_second: float | None = None
+    share: float | None = None  # of the measured matrix rate in the same precision
+    peak_bytes: int | None = None  # of the whole process: interpreter, engine, network, picture
+    agreement_db: float | None = None  # PSNR against the reference; None: it is the reference
+    default: bool = False  # whether `derain restore` runs it so here
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long to measure."""
+
+    runs: int = 7
+    seconds: float = 25.0  # after these no round is begun, once there are ``LEAST``
+    threads: int | None = None
+
+
+class Contender:
+    """A candidate in its process, and what it has given so far.
+
+    Args:
+        candidate: How to run the network.
+        path: The network's file.
+        size: Height and width that the network takes.
+        threads: CPU threads; None leaves it to the engine.
+    """
+
+    def __init__(
+        self, candidate: Candidate, path: Path, size: tuple[int, int], threads: int | None
+    ) -> None:
+        self.candidate = candidate
+        self._load = partial(load, candidate, path, size, threads)
+        self._worker: Worker | None = None
+        self.times: list[float] = []
+        self.result: Batch | None = None
+        self.peak: int | None = None
+        self.error: str | None = None
+
+    def start(self) -> None:
+        """Load it and run it once, unmeasured, for its result."""
+        try:
+            self._worker = Worker(self._load)
+            self.result = self._worker(keep=True).result
+        except Failed as error:
+            self._give_up(error)
+
+    def turn(self) -> None:
+        """Run it once, if it can."""
+        if not self._worker:
+            return
+        try:
+            seconds, self.peak, _ = self._worker()
+            self.times.append(seconds)
+        except Failed as error:
+            self._give_up(error)
+        time.sleep(PAUSE)
+
+    def close(self) -> None:
+        """End its process."""
+        if self._worker:
+            self._worker.close()
+            self._worker = None
+
+    def _give_up(self, error: Failed) -> None:
+        self.error = str(error)
+        self.close()
+
+
+def measure(
+    subject: Subject,
+    size: tuple[int, int],
+    wanted: Sequence[Candidate],
+    rates: Mapping[tuple[str, str], float],
+    default: Candidate | None = None,
+    settings: Settings | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> list[Row]:
+    """Measure candidates on one picture, interleaved.
+
+    Every candidate lives in a process of its own, is loaded and run once unmeasured, and then
+    takes its turn in every round while all others sleep.
+
+    Args:
+        subject: The network.
+        size: Height and width of the picture.
+        wanted: Ways to run it; one whose file is missing is left out.
+        rates: FLOP/s of matrix products by device and precision.
+        default: The one that `derain restore` would take.
+        settings: Runs, time, threads.
+        note: Told what goes on.
+
+    Returns:
+        A row per candidate, in the order given; one that failed says why.
+    """
+    settings = settings or Settings()
+    padded = subject.padded(*size)
+    contenders = [
+        Contender(candidate, path, padded, settings.threads)
+        for candidate in wanted
+        if (path := subject.file(candidate.engine))
+    ]
+    try:
+        for one in contenders:
+            way, precision, device = one.candidate
+            note(f"{subject.name}: {way} {precision} on {device}")
+            one.start()
+        note(f"{subject.name}: {settings.runs} rounds, or as many as time allows")
+        start = time.monotonic()
+        for done in range(settings.runs):
+            if done >= LEAST and time.monotonic() - start > settings.seconds:
+                break
+            for one in contenders:
+                one.turn()
+    finally:
+        for one in contenders:
+            one.close()
+    reference = reference_of(subject, padded, contenders, settings.threads)
+    flop = subject.flop(*size)
+    rows = []
+    for one in contenders:
+        rate = rates.get((one.candidate.device, one.candidate.precision))
+        expected = reference.result if reference and reference is not one else None
+        rows.append(row(one, subject.name, size, flop, rate, expected, one.candidate == default))
+    return rows
+
+
+def reference_of(
+    subject: Subject,
+    padded: tuple[int, int],
+    contenders: Sequence[Contender],
+    threads: int | None,
+) -> Contender | None:
+    """What results are compared with: torch at f32, or OpenVINO at f32 where torch cannot run."""
+    torch = engines.has_torch() and subject.file("torch")
+    candidate = Candidate("torch" if torch else "openvino", "f32")
+    for one in contenders:
+        if one.candidate == candidate:
+            return one
+    path = subject.file(candidate.engine)
+    if path is None:
+        return None
+    extra = Contender(candidate, path, padded, threads)
+    extra.start()
+    extra.close()
+    return extra
+
+
+def row(
+    one: Contender,
+    model: str,
+    size: tuple[int, int],
+    flop: float | None,
+    rate: float | None,
+    expected: Batch | None,
+    default: bool,
+) -> Row:
+    """What a contender gave, in figures."""
+    way, precision, device = one.candidate
+    named = (model, way, precision, device, *size)
+    if one.error or one.result is None:
+        return Row(*named, error=one.error)
+    seconds = median(one.times)
+    return Row(
+        *named,
+        runs=len(one.times),
+        seconds=seconds,
+        spread=spread(one.times),
+        pictures_per_second=1 / seconds,
+        megapixels_per_second=size[0] * size[1] / 1e6 / seconds,
+        gflop_per_second=flop / seconds / 1e9 if flop else None,
+        share=flop / seconds / rate if flop and rate else None,
+        peak_bytes=one.peak,
+        agreement_db=None if expected is None else agreement(one.result, expected),
+        default=default,
+    )
+
+
+def agreement(result: Batch, expected: Batch) -> float:
+    """PSNR in dB of values in [0, 1]; at most 200, where they are the same."""
+    error = float(np.mean((result.astype(np.float64) - expected) ** 2))
+    return float(-10 * np.log10(max(error, 1e-20)))
+
+
+def spread(times: Sequence[float]) -> float:
+    """Half the distance of the quartiles, as a share of the median."""
+    low, middle, high = np.percentile(times, (25, 50, 75))
+    return float((high - low) / 2 / middle)

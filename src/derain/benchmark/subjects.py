@@ -1,0 +1,116 @@
+"""The networks that are measured: by name, from a file, or untrained from the table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from derain import engines
+from derain.weights import catalog
+from derain.weights.record import Record, read_safetensors_record
+
+FILES = {"openvino": (".onnx", ".xml"), "onnxruntime": (".onnx",)}  # torch: .safetensors
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network and the files that hold it."""
+
+    name: str
+    files: dict[str, Path]  # suffix -> file
+    record: Record
+
+    def file(self, engine: str) -> Path | None:
+        """The file that an engine runs; None if there is none."""
+        suffixes = FILES.get(engine, (".safetensors",))
+        return next((self.files[suffix] for suffix in suffixes if suffix in self.files), None)
+
+    def padded(self, height: int, width: int) -> tuple[int, int]:
+        """The size that the network sees when it is given a picture."""
+        multiple = self.record.size_multiple
+        return -(-height // multiple) * multiple, -(-width // multiple) * multiple
+
+    def flop(self, height: int, width: int) -> float | None:
+        """Floating-point operations for a picture: twice the folded network's multiply-adds.
+
+        Counted by ``models.cost``; without torch, or without a `.safetensors` file, what the
+        record says of 512x384, in proportion. None if it says nothing.
+        """
+        height, width = self.padded(height, width)
+        if not engines.has_torch() or ".safetensors" not in self.files:
+            return 2e9 * self.record.gmacs * height * width / (512 * 384) or None
+        from derain.models.cost import cost
+        from derain.weights.files import load_network
+
+        network = load_network(self.files[".safetensors"])[0]
+        fold = getattr(network, "fold", None)
+        return 2.0 * cost(fold() if fold else network, height, width).macs
+
+
+def find(what: str, wanted: Sequence[str], folder: Path) -> Subject:
+    """Find a network, and make the files that engines need and that are not there.
+
+    Args:
+        what: A name of ``derain models``; a model file; or a name of ``derain models --all``, which
+            is built with random weights.
+        wanted: Engines that will run it.
+        folder: Where files are made.
+
+    Raises:
+        ValueError: None of these, or torch is needed and not installed.
+    """
+    if what in catalog.WEIGHTS:
+        weights = catalog.WEIGHTS[what]
+        files = {suffix: weights.file(suffix) for suffix in (".onnx", ".safetensors")}
+        return Subject(what, files, read_safetensors_record(files[".safetensors"]))
+    path = Path(what)
+    if path.suffix in (".onnx", ".xml"):
+        from derain.engines.openvino import read_model
+
+        path = catalog.find(what, "openvino")
+        return Subject(path.name, {path.suffix: path}, read_model(path)[1])
+    trained = path.suffix == ".safetensors"
+    path = catalog.find(what, "torch") if trained else build_untrained(what, folder)
+    files = {".safetensors": path}
+    if set(wanted) & set(FILES) and find_spec("onnx") and find_spec("onnxscript"):
+        files[".onnx"] = export(path, folder)
+    return Subject(path.name if trained else what, files, read_safetensors_record(path))
+
+
+def build_untrained(name: str, folder: Path) -> Path:
+    """A network of the table, with random weights, as a `.safetensors` file.
+
+    Raises:
+        ValueError: There is no such network, or no torch.
+    """
+    if not engines.has_torch():
+        raise ValueError(
+            f"{name}: neither a model file nor a name of `derain models`; the networks of "
+            f"`derain models --all` need `pip install derain[train]`"
+        )
+    import torch
+
+    from derain.models import MODELS, build
+    from derain.weights.files import save_weights
+
+    if name not in MODELS:
+        raise ValueError(
+            f"{name}: neither a model file nor a name of `derain models` or `derain models --all`"
+        )
+    torch.manual_seed(0)
+    network = build(name)
+    multiple, minimum = (getattr(network, k) for k in ("size_multiple", "minimum_size"))
+    path = folder / f"{name}.safetensors"
+    record = Record(name, name, size_multiple=multiple, minimum_size=minimum)
+    save_weights(path, network.state_dict(), record)
+    return path
+
+
+def export(path: Path, folder: Path) -> Path:
+    """A `.safetensors` file as `.onnx`."""
+    from derain.export import to_onnx
+    from derain.weights.files import load_network
+
+    target = folder / f"{path.stem}.onnx"
+    to_onnx(target, *load_network(path))
+    return target

@@ -1,0 +1,83 @@
+"""onnxruntime on the CPU, or on CUDA with `onnxruntime-gpu`, from an `.onnx` file."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from derain.engines import Batch, require_size
+from derain.weights.record import KEY, parse_record
+
+CUDA = "CUDAExecutionProvider"
+
+
+class ONNXRuntimeEngine:
+    """A network run by onnxruntime, which computes in f32.
+
+    Args:
+        path: An `.onnx` file that derain wrote.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``auto`` or ``f32``.
+        threads: CPU threads; None leaves it to onnxruntime.
+
+    Raises:
+        ValueError: The file is no model of derain's, or it cannot run as asked.
+    """
+
+    name = "onnxruntime"
+    precision = "f32"
+
+    def __init__(
+        self,
+        path: Path,
+        device: str = "cpu",
+        precision: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        if precision not in ("auto", "f32"):
+            raise ValueError(
+                f"onnxruntime computes in f32 here, not in {precision}; --engine openvino and "
+                f"--engine torch know others"
+            )
+        options = ort.SessionOptions()
+        options.log_severity_level = 3  # errors alone; warnings speak of its own optimisations
+        if threads:
+            options.intra_op_num_threads = threads
+        try:
+            self.session = ort.InferenceSession(path, options, providers(device))
+        except Exception as error:  # its exceptions share no other base
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"{path}: onnxruntime cannot load it: {reason}") from None
+        if device != "cpu" and self.session.get_providers()[0] != CUDA:
+            raise ValueError(f"no {device}: onnxruntime could not load its CUDA libraries")
+        metadata = self.session.get_modelmeta().custom_metadata_map
+        if KEY not in metadata:
+            raise ValueError(f"{path}: not written by derain (it has no derain record)")
+        self.record = parse_record(metadata[KEY], path)
+        self.device = device.upper() if device == "cpu" else device
+        sides = self.session.get_inputs()[0].shape[2:]  # names where any number will do
+        self.sides = tuple(side if isinstance(side, int) else None for side in sides)
+
+    def __call__(self, batch: Batch) -> Batch:
+        """(1, 3, H, W) in [0, 1] -> the same shape, unclipped.
+
+        Raises:
+            ValueError: The file takes pictures of one other size alone.
+        """
+        require_size(self.record, self.sides, batch)
+        result = np.asarray(self.session.run(None, {"rainy": batch})[0])
+        if result.shape != batch.shape:
+            raise RuntimeError(f"onnxruntime returned {result.shape} for {batch.shape}")
+        return result
+
+
+def has_cuda() -> bool:
+    """Whether the installed onnxruntime can use CUDA."""
+    return CUDA in ort.get_available_providers()
+
+
+def providers(device: str) -> list[tuple[str, dict[str, str]]]:
+    """What onnxruntime calls a device."""
+    kind, _, index = device.partition(":")
+    cuda = (CUDA, {"device_id": index or "0"})
+    return [cuda] if kind == "cuda" else [("CPUExecutionProvider", {})]
