@@ -7,6 +7,7 @@ PSNR over RGB, f32, of the middle 256x256 of the pictures that the recipes hold 
 rain they have. This, and never a test set, decides what `derain restore` takes by default.
 """
 
+import itertools
 import sys
 import tempfile
 from collections import defaultdict
@@ -30,10 +31,8 @@ def main() -> None:
         _, pairs = read_sources(recipe, Path(sys.argv[1]), Path(cache))
     presets = sorted({preset for source in recipe.data.sources for preset in source.rain})
     made = {path.name for path in (Path(sys.argv[1]) / "clean").iterdir()}
-    kinds = [
-        presets[k % len(presets)] if pair.name in made else "Rain800's own"
-        for k, pair in enumerate(pairs)
-    ]
+    turn = itertools.cycle(presets)  # as `read_sources` gives them out
+    kinds = [next(turn) if pair.name in made else "Rain800's own" for pair in pairs]
     print("| Model | all |", " | ".join(sorted(set(kinds))), "|")
     print("|---" * (2 + len(set(kinds))) + "|")
     for name in ["input", *(sys.argv[2:] or list_models())]:

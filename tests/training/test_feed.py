@@ -59,9 +59,9 @@ def test_any_layout_of_a_public_set_can_be_trained_on(tmp_path):
     side = list_set(tmp_path / "Rain13K" / "input:clean-right")
     pair = side[0].read()
     assert pair.rainy is not None
-    assert np.array_equal(
-        np.hstack([pair.rainy, pair.clean])[..., ::-1], cv2.imread(str(side[0].clean))
-    )
+    both = cv2.imread(str(side[0].clean))
+    assert both is not None
+    assert np.array_equal(np.hstack([pair.rainy, pair.clean])[..., ::-1], both)
 
 
 def test_held_out_backgrounds_are_in_no_source(data, recipe, tmp_path):
@@ -75,6 +75,18 @@ def test_held_out_backgrounds_are_in_no_source(data, recipe, tmp_path):
         assert len(source.pairs) == 7
         assert not names & {pair.name for pair in source.pairs}
     assert all(p.rainy is not None and (p.rainy != p.clean).any() for p in held_out)
+
+
+def test_held_out_rain_has_the_target_that_training_has(data, recipe, tmp_path):
+    """Rain at night darkens the scene, and the network is not asked to undo that."""
+    sources = (dataclasses.replace(recipe.data.sources[0], rain={"real-night": 1.0}),)
+    night = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, sources=sources))
+    _, held_out = read_sources(night, data, tmp_path)
+    day = {p.name: p.clean for p in read_sources(recipe, data, tmp_path)[1]}
+    for pair in held_out:
+        assert pair.rainy is not None
+        assert pair.clean.mean() < 0.8 * day[pair.name].mean()
+        assert abs(pair.rainy.mean() - pair.clean.mean()) < 30
 
 
 def test_holding_everything_out_is_named(data, recipe, tmp_path):

@@ -83,18 +83,20 @@ def read_sources(recipe: Recipe, root: Path, cache: Path) -> tuple[list[Source],
             )
         sources.append(Source(subset(pairs, kept), s.weight, s.rain or None, s.augment))
     presets = sorted({preset for s in recipe.data.sources for preset in s.rain})
-    return sources, [rained(pairs[i], presets, k, recipe.seed) for k, i in enumerate(held_out)]
+    chosen = [center_crop(pairs[i], VALIDATION_SIZE) for i in held_out]
+    dry = [pair.name for pair in chosen if pair.rainy is None]
+    preset = {name: presets[k % len(presets)] for k, name in enumerate(dry)} if presets else {}
+    return sources, [rained(pair, preset.get(pair.name), recipe.seed) for pair in chosen]
 
 
-def rained(pair: Pair, presets: list[str], k: int, seed: int) -> Pair:
-    """The middle of a pair; a clean picture gets the rain of preset number k."""
-    pair = center_crop(pair, VALIDATION_SIZE)
+def rained(pair: Pair, preset: str | None, seed: int) -> Pair:
+    """A pair with its own rain, or else with that of a preset; without one nothing falls."""
     if pair.rainy is not None:
         return pair
-    if not presets:
+    if preset is None:
         return Pair(pair.name, pair.clean, pair.clean)
-    rainy = RainSynthesizer(presets[k % len(presets)], seed=seed)(pair.clean).rainy
-    return Pair(pair.name, pair.clean, rainy)
+    sample = RainSynthesizer(preset, seed=seed)(pair.clean)
+    return Pair(pair.name, sample.target, sample.rainy)  # the night stays in the target
 
 
 def stage_of(data: DataRecipe, share: float) -> tuple[int, int]:
