@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-DEFAULT = "mspfn-lite"
+DEFAULT = "nafnet-small"
 
 
 @dataclass(frozen=True)
@@ -20,41 +20,49 @@ class Weights:
 
 
 WEIGHTS = {
-    "mspfn-lite": Weights("mspfn-lite", "MSPFN* (CVPR 2020), all-round, fast; the default"),
+    "nafnet-small": Weights("nafnet-small", "NAFNet (ECCV 2022), all-round, fastest; the default"),
+    "mspfn-lite": Weights("mspfn-lite", "MSPFN* (CVPR 2020), all-round"),
 }
-SUFFIXES = {"openvino": ".onnx", "torch": ".safetensors"}
+# Engine -> the files that it runs, its own first. The first engine of a suffix is its default.
+SUFFIXES = {
+    "openvino": (".onnx", ".xml"),
+    "torch": (".safetensors",),
+    "onnxruntime": (".onnx",),
+}
 
 
 def find(name_or_path: str, engine: str) -> Path:
     """The model file for an engine.
 
     Args:
-        name_or_path: A key of ``WEIGHTS``, or a path to an `.onnx` or `.safetensors` file.
-        engine: ``openvino`` or ``torch``.
+        name_or_path: A key of ``WEIGHTS``, or a path to an `.onnx`, `.xml` or `.safetensors` file.
+        engine: A key of ``SUFFIXES``.
 
     Raises:
         ValueError: Neither a known name nor a file, or a file for the other engine.
     """
     if name_or_path in WEIGHTS:
-        return WEIGHTS[name_or_path].file(SUFFIXES[engine])
+        return WEIGHTS[name_or_path].file(SUFFIXES[engine][0])
     path = Path(name_or_path)
     if not path.is_file():
         raise ValueError(
             f"{name_or_path}: neither a model file nor a known name ({', '.join(WEIGHTS)})"
         )
-    if path.suffix not in SUFFIXES.values():
-        raise ValueError(f"{path}: a model file ends in .onnx or .safetensors")
-    if path.suffix != SUFFIXES[engine]:
-        other = next(e for e, suffix in SUFFIXES.items() if suffix == path.suffix)
-        raise ValueError(f"{path}: {path.suffix} runs with --engine {other}")
-    return path
+    if path.suffix in SUFFIXES[engine]:
+        return path
+    others = [name for name, suffixes in SUFFIXES.items() if path.suffix in suffixes]
+    if not others:
+        known = ", ".join(dict.fromkeys(suffix for each in SUFFIXES.values() for suffix in each))
+        raise ValueError(f"{path}: a model file ends in {known}")
+    raise ValueError(f"{path}: {path.suffix} runs with --engine {' or '.join(others)}")
 
 
 def engine_of(name_or_path: str) -> str:
     """The engine that a file's suffix asks for; ``auto`` for a name."""
+    if name_or_path in WEIGHTS:
+        return "auto"
     suffix = Path(name_or_path).suffix
-    by_suffix = {suffix: engine for engine, suffix in SUFFIXES.items()}
-    return "auto" if name_or_path in WEIGHTS else by_suffix.get(suffix, "auto")
+    return next((engine for engine, each in SUFFIXES.items() if suffix in each), "auto")
 
 
 def list_models() -> list[str]:
