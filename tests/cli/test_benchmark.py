@@ -17,7 +17,8 @@ def test_its_numbers_fit_together(derain, tmp_path):
     pytest.importorskip("matplotlib")
     path, plot = tmp_path / "b.json", tmp_path / "b.svg"
     code, out, err = derain(
-        "benchmark", "--engine", "openvino", "--engine", "onnxruntime", "--precision", "f32",
+        "benchmark", "mspfn-lite", "--engine", "openvino", "--engine", "onnxruntime",
+        "--precision", "f32",
         "--device", "cpu", "--size", "60x96", "--runs", 3, "--json", path, "--plot", plot,
     )  # fmt: skip
     assert code == 0, err
