@@ -183,16 +183,23 @@ def loader(crops: Crops, batches: Batches, world: World, workers: int | None) ->
         num_workers=workers,
         prefetch_factor=8 if workers else None,
         pin_memory=world.device.type == "cuda",
-        worker_init_fn=leave_signals_to_parent,
         # Forked workers share the decoded pictures; others would each get a copy.
         multiprocessing_context="fork" if forks else None,
     )
 
 
-def leave_signals_to_parent(worker: int) -> None:
-    """Ctrl-C and a cluster's SIGTERM reach all processes; the training decides when to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def start(batches: DataLoader[Any]) -> Iterator[Any]:
+    """Start the workers, deaf to Ctrl-C and SIGTERM from their first moment.
+
+    A terminal and a cluster send them to all processes; the training decides when to stop.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        return iter(batches)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        return iter(batches)  # workers inherit the mask
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def to_float(batch: Tensor, device: torch.device) -> Tensor:

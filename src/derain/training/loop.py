@@ -26,6 +26,7 @@ from derain.training.feed import (
     loader,
     make_crops,
     read_sources,
+    start,
     to_float,
 )
 from derain.training.journal import Journal, write_environment
@@ -218,7 +219,7 @@ class Trainer:
     def feed(self) -> None:
         """Begin to make batches at the current step."""
         batches = self.batches_from(self.state.step)
-        self.batches = iter(loader(self.crops, batches, self.world, self.settings.workers))
+        self.batches = start(loader(self.crops, batches, self.world, self.settings.workers))
 
     def batches_from(self, step: int) -> Batches:
         """This process's items of each step after ``step`` of them are made."""
