@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from derain.atomic import write_atomically
@@ -22,7 +23,7 @@ def check(path: Path) -> None:
         raise ValueError(f"{path}: a plot must end in {', '.join(SUFFIXES)}")
     if not path.parent.is_dir():
         raise ValueError(f"{path}: there is no folder {path.parent}")
-    import matplotlib.figure  # noqa: F401
+    import_module("matplotlib.figure")
 
 
 def draw(path: Path, rows: Sequence[Row], points: Sequence[Point]) -> None:

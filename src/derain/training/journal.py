@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def read_metrics(path: Path) -> list[dict[str, str]]:
 def open_board(folder: Path, step: int) -> Any:
     """A TensorBoard writer that hides what came after ``step``; None without tensorboard."""
     try:
-        import PIL  # noqa: F401, which tensorboard needs for pictures and does not ask for
+        import_module("PIL")  # which tensorboard needs for pictures and does not ask for
         from torch.utils.tensorboard.writer import SummaryWriter
     except ImportError:
         return None
