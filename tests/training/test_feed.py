@@ -89,6 +89,23 @@ def test_held_out_rain_has_the_target_that_training_has(data, recipe, tmp_path):
         assert abs(pair.rainy.mean() - pair.clean.mean()) < 30
 
 
+def test_held_out_pairs_have_the_rain_that_is_trained_on(data, recipe, tmp_path):
+    """A recipe that only takes a set's clean halves is not judged by that set's own rain."""
+    for path in (data / "clean").iterdir():
+        picture = cv2.imread(str(path))
+        assert picture is not None
+        (data / "pairs").mkdir(exist_ok=True)
+        cv2.imwrite(str(data / "pairs" / path.name), np.hstack([picture, picture // 2]))
+    own = SourceRecipe("pairs", "side-by-side")
+    made = dataclasses.replace(own, rain={"rain100h": 1.0})
+    for sources, dark in (((own,), 3), ((made,), 0), ((made, own), 3)):
+        here = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, sources=sources))
+        _, held_out = read_sources(here, data, tmp_path)
+        own_rain = [p for p in held_out if p.rainy is not None and (p.rainy <= p.clean).all()]
+        assert len(held_out) == 3
+        assert len(own_rain) == dark
+
+
 def test_holding_everything_out_is_named(data, recipe, tmp_path):
     greedy = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, validation=10))
     with pytest.raises(ValueError, match=r"every background is held out; lower data\.validation"):

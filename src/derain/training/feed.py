@@ -52,8 +52,9 @@ LISTS: dict[str, Callable[[Path], list[PairFile]]] = {
 def read_sources(recipe: Recipe, root: Path, cache: Path) -> tuple[list[Source], list[Pair]]:
     """Open every picture of a recipe once: sources for training, rainy pairs held out.
 
-    A background that is held out in one source is held out in all of them. Held-out clean
-    pictures get rain from their source's presets, in turn, always the same.
+    A background that is held out in one source is held out in all of them. A held-out picture
+    keeps its own rain if the recipe trains on that; others get rain from the recipe's presets, in
+    turn, always the same.
 
     Args:
         recipe: What to train on.
@@ -65,17 +66,12 @@ def read_sources(recipe: Recipe, root: Path, cache: Path) -> tuple[list[Source],
     """
     places = list(dict.fromkeys((s.path, s.layout) for s in recipe.data.sources))
     files = {place: LISTS[place[1]](root / place[0]) for place in places}
-    starts, total = {}, 0
-    for place in places:
-        starts[place] = total
-        total += len(files[place])
+    home = [place for place in places for _ in files[place]]  # of each picture
     pairs = open_pairs([f for place in places for f in files[place]], recipe.data.keep, cache)
     training, held_out = split_by_background(pairs, recipe.data.validation, recipe.seed)
     sources = []
     for s in recipe.data.sources:
-        place = (s.path, s.layout)
-        here = range(starts[place], starts[place] + len(files[place]))
-        kept = [i for i in training if i in here]
+        kept = [i for i in training if home[i] == (s.path, s.layout)]
         if not kept:
             raise ValueError(
                 f"{root / s.path}: every background is held out; lower data.validation "
@@ -83,7 +79,12 @@ def read_sources(recipe: Recipe, root: Path, cache: Path) -> tuple[list[Source],
             )
         sources.append(Source(subset(pairs, kept), s.weight, s.rain or None, s.augment))
     presets = sorted({preset for s in recipe.data.sources for preset in s.rain})
+    own_rain = {(s.path, s.layout) for s in recipe.data.sources if not s.rain}
     chosen = [center_crop(pairs[i], VALIDATION_SIZE) for i in held_out]
+    chosen = [
+        pair if home[i] in own_rain else Pair(pair.name, pair.clean)
+        for i, pair in zip(held_out, chosen, strict=True)
+    ]
     dry = [pair.name for pair in chosen if pair.rainy is None]
     preset = {name: presets[k % len(presets)] for k, name in enumerate(dry)} if presets else {}
     return sources, [rained(pair, preset.get(pair.name), recipe.seed) for pair in chosen]
