@@ -124,4 +124,28 @@ def channels_last(network: nn.Module) -> nn.Module:
 
 def concatenate(*features: Tensor) -> Tensor:
     """Join feature maps of equal size along their channels."""
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        return Concatenation.apply(*features)
     return torch.cat(features, dim=1)
+
+
+class Concatenation(torch.autograd.Function):
+    """``torch.cat`` along the channels, the same to the last bit both ways.
+
+    Its gradients are tensors of their own. Those of ``torch.cat`` are views of one, and with
+    channels last a CPU adds such views 16 numbers at a time: a third of a step of ``dcsfn-small``.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *features: Tensor) -> Tensor:  # type: ignore[override]
+        """Join."""
+        ctx.channels = [x.shape[1] for x in features]
+        return torch.cat(features, dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        """Part again."""
+        last = gradient.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if last else torch.contiguous_format
+        parts = gradient.split(ctx.channels, dim=1)
+        return tuple(part.contiguous(memory_format=layout) for part in parts)
