@@ -1,0 +1,74 @@
+"""What moves the result: one change of a recipe at a time, at a fixed budget, on held-out pairs.
+
+    python -m benchmarks.ablations ../shared/data/train RUNS               # the whole table
+    python -m benchmarks.ablations ../shared/data/train RUNS base l1+ssim  # these rows
+
+Every row sees as many pixels of crops as 1,200 steps of eight 64x64 crops, its learning rate comes
+down to nothing in that time, and seed and held-out pairs are the same. PSNR over RGB, f32, as
+`benchmarks.held_out` measures it. A row whose weights are already in RUNS is only measured.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.held_out import held_out, mean_by_kind
+from derain.restore import load
+from derain.training.recipe import read_recipe
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+PIXELS = 1200 * 8 * 64 * 64
+# Row -> recipe, patch, batch, and the changes. The recipes' own: 64, 8.
+ROWS: dict[str, tuple[str, int, int, list[str]]] = {
+    "base": ("nafnet-small", 64, 8, []),
+    "base, clipped at 0.55": ("nafnet-small", 64, 8, ["optimiser.clip=0.55"]),  # shows the noise
+    "charbonnier alone": ("nafnet-small", 64, 8, ["loss={charbonnier=1.0}"]),
+    "l1+ssim": ("nafnet-small", 64, 8, ["loss={l1=1.0, ssim=0.2}"]),
+    "ssim alone": ("nafnet-small", 64, 8, ["loss={ssim=1.0}"]),
+    "+ 0.05 fft": ("nafnet-small", 64, 8, ["loss={charbonnier=1.0, edge=0.05, fft=0.05}"]),
+    "4 crops of 96": ("nafnet-small", 96, 4, []),
+    "2 crops of 128": ("nafnet-small", 128, 2, []),
+    "14 crops of 48": ("nafnet-small", 48, 14, []),
+    "4 crops": ("nafnet-small", 64, 4, []),
+    "16 crops": ("nafnet-small", 64, 16, []),
+    "rate 5e-4": ("nafnet-small", 64, 8, ["optimiser.lr=5e-4"]),
+    "rate 2e-3": ("nafnet-small", 64, 8, ["optimiser.lr=2e-3"]),
+    "no average of weights": ("nafnet-small", 64, 8, ["optimiser.ema=0.0"]),
+    "no pairs of Rain800": ("nafnet-small", 64, 8, ["data.sources.0.weight=0.0"]),
+    "three times the pairs of Rain800": ("nafnet-small", 64, 8, ["data.sources.0.weight=0.84"]),
+    "no clean-to-clean": ("nafnet-small", 64, 8, ["data.sources.3.weight=0.0"]),
+    "MH2F-Net, residual": ("mh2fnet-small", 64, 8, []),
+    "MH2F-Net, no residual": ("mh2fnet-small", 64, 8, ["options.residual=false"]),
+}
+
+
+def train(row: str, data: Path, run: Path) -> Path:
+    """Train one row unless that is done, and return its weights."""
+    recipe, patch, batch, changes = ROWS[row]
+    weights = run / f"{recipe}.safetensors"
+    if not weights.exists():
+        sizes = [f"data.patch={patch}", f"data.batch={batch}"]
+        steps = f"steps={PIXELS // (batch * patch**2)}"
+        settings = [part for change in (steps, *sizes, *changes) for part in ("--set", change)]
+        command = [sys.executable, "-m", "derain", "train", str(RECIPES / f"{recipe}.toml")]
+        options = ["--data", str(data), "--out", str(run), "--no-onnx"]
+        options += ["--checkpoint-minutes", "1000"]  # the last one alone
+        subprocess.run([*command, *options, *settings], check=True, stdout=subprocess.DEVNULL)
+    return weights
+
+
+def main() -> None:
+    """Print the table."""
+    data, runs = Path(sys.argv[1]), Path(sys.argv[2])
+    pairs, kinds = held_out(read_recipe(RECIPES / "nafnet-small.toml"), data)
+    columns = sorted(set(kinds))
+    print("| | all |", " | ".join(columns), "|")
+    print("|---" * (2 + len(columns)) + "|")
+    for row in sys.argv[3:] or ROWS:
+        weights = train(row, data, runs / row.replace(" ", "-"))
+        means = mean_by_kind(load(str(weights), precision="f32"), pairs, kinds)
+        print(f"| {row} |", " | ".join(f"{value:.2f}" for value in means), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()
