@@ -18,7 +18,8 @@ from derain.training.recipe import read_recipe
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 PIXELS = 1200 * 8 * 64 * 64
-# Row -> recipe, patch, batch, and the changes. The recipes' own: 64, 8.
+BASE = ["data.stages=[]", "loss={charbonnier=1.0, edge=0.05}"]  # MSPFN's loss
+# Row -> recipe, patch, batch, and the changes to the base.
 ROWS: dict[str, tuple[str, int, int, list[str]]] = {
     "base": ("nafnet-small", 64, 8, []),
     "base, clipped at 0.55": ("nafnet-small", 64, 8, ["optimiser.clip=0.55"]),  # shows the noise
@@ -49,7 +50,9 @@ def train(row: str, data: Path, run: Path) -> Path:
     if not weights.exists():
         sizes = [f"data.patch={patch}", f"data.batch={batch}"]
         steps = f"steps={PIXELS // (batch * patch**2)}"
-        settings = [part for change in (steps, *sizes, *changes) for part in ("--set", change)]
+        settings = [
+            part for change in (steps, *sizes, *BASE, *changes) for part in ("--set", change)
+        ]
         command = [sys.executable, "-m", "derain", "train", str(RECIPES / f"{recipe}.toml")]
         options = ["--data", str(data), "--out", str(run), "--no-onnx"]
         options += ["--checkpoint-minutes", "1000"]  # the last one alone

@@ -21,17 +21,19 @@ import numpy as np
 from derain.data.pictures import Pair
 from derain.metrics import psnr
 from derain.restore import load
-from derain.training.feed import LISTS, read_sources
+from derain.training.feed import LISTS, VALIDATION_SIZE, read_sources
 from derain.training.recipe import Recipe, read_recipe
 from derain.weights.catalog import list_models
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "mspfn-lite.toml"
 
 
-def held_out(recipe: Recipe, root: Path) -> tuple[list[Pair], list[str]]:
+def held_out(
+    recipe: Recipe, root: Path, size: int = VALIDATION_SIZE
+) -> tuple[list[Pair], list[str]]:
     """What a recipe holds out, and the kind of rain of each: a preset, or the set's own."""
     with tempfile.TemporaryDirectory() as cache:
-        _, pairs = read_sources(recipe, root, Path(cache))
+        _, pairs = read_sources(recipe, root, Path(cache), size)
     presets = sorted({preset for source in recipe.data.sources for preset in source.rain})
     trained_on_its_own = [s for s in recipe.data.sources if not s.rain and s.layout != "clean"]
     own = {file.name for s in trained_on_its_own for file in LISTS[s.layout](root / s.path)}

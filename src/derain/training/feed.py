@@ -49,7 +49,9 @@ LISTS: dict[str, Callable[[Path], list[PairFile]]] = {
 }
 
 
-def read_sources(recipe: Recipe, root: Path, cache: Path) -> tuple[list[Source], list[Pair]]:
+def read_sources(
+    recipe: Recipe, root: Path, cache: Path, size: int = VALIDATION_SIZE
+) -> tuple[list[Source], list[Pair]]:
     """Open every picture of a recipe once: sources for training, rainy pairs held out.
 
     A background that is held out in one source is held out in all of them. A held-out picture
@@ -60,6 +62,7 @@ def read_sources(recipe: Recipe, root: Path, cache: Path) -> tuple[list[Source],
         recipe: What to train on.
         root: The recipe's paths are relative to it.
         cache: Folder for decoded pictures that do not fit into memory.
+        size: Pixels that a held-out picture's middle has at most, each way.
 
     Raises:
         ValueError: A folder or picture that cannot be used; names it.
@@ -80,7 +83,7 @@ def read_sources(recipe: Recipe, root: Path, cache: Path) -> tuple[list[Source],
         sources.append(Source(subset(pairs, kept), s.weight, s.rain or None, s.augment))
     presets = sorted({preset for s in recipe.data.sources for preset in s.rain})
     own_rain = {(s.path, s.layout) for s in recipe.data.sources if not s.rain}
-    chosen = [center_crop(pairs[i], VALIDATION_SIZE) for i in held_out]
+    chosen = [center_crop(pairs[i], size) for i in held_out]
     chosen = [
         pair if home[i] in own_rain else Pair(pair.name, pair.clean)
         for i, pair in zip(held_out, chosen, strict=True)

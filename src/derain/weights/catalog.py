@@ -22,7 +22,8 @@ class Weights:
 WEIGHTS = {
     "nafnet-small": Weights("nafnet-small", "NAFNet (ECCV 2022), all-round, fastest; the default"),
     "mspfn-lite": Weights("mspfn-lite", "MSPFN* (CVPR 2020), all-round"),
-    "mspfn-lite-heavy": Weights("mspfn-lite-heavy", "MSPFN* (CVPR 2020), heavy rain only"),
+    "mspfn-lite-heavy": Weights("mspfn-lite-heavy", "MSPFN* (CVPR 2020), layers of drawn streaks"),
+    "mh2fnet-small": Weights("mh2fnet-small", "MH2F-Net (CVPRW 2021), all-round, smallest file"),
 }
 # Engine -> the files that it runs, its own first. The first engine of a suffix is its default.
 SUFFIXES = {

@@ -1,0 +1,47 @@
+"""What channel means over windows cost or gain: held-out pictures up to 512x512, f32, in torch.
+
+    python -m benchmarks.windows ../shared/data/train [MODEL]
+
+PSNR over RGB, by the kind of rain, with the means of whole pictures and of windows.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.held_out import RECIPE, held_out, mean_by_kind
+from derain.data.crops import to_tensor
+from derain.metrics import quantise
+from derain.models import build
+from derain.training.recipe import read_recipe
+from derain.weights.catalog import DEFAULT, find
+from derain.weights.files import load_network
+
+WINDOWS = (None, 128, 192, 256, 384)
+
+
+def main() -> None:
+    """Print the table."""
+    pairs, kinds = held_out(read_recipe(RECIPE), Path(sys.argv[1]), 512)
+    trained, record = load_network(find((sys.argv[2:] or [DEFAULT])[0], "torch"))
+    columns = sorted(set(kinds))
+    print("| Window | all |", " | ".join(columns), "|")
+    print("|---" * (2 + len(columns)) + "|")
+    for window in WINDOWS:
+        network = build(record.network, **{**record.options, "window": window}).eval()
+        network.load_state_dict(trained.state_dict())
+
+        @torch.inference_mode()
+        def restore(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            result = network(to_tensor(picture)[None].float() / 255)  # noqa: B023 used at once
+            return quantise(result[0].permute(1, 2, 0).numpy())
+
+        means = mean_by_kind(restore, pairs, kinds)
+        print(f"| {window} |", " | ".join(f"{value:.2f}" for value in means), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()
