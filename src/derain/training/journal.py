@@ -142,9 +142,9 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     """Commit and uncommitted changes of the checkout that the code runs from; None outside one."""
 
     def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
-        ).stdout
+        command = ["git", "-C", str(folder), *arguments]
+        output = subprocess.run(command, capture_output=True, check=True).stdout
+        return output.decode(errors="replace")  # files may be in any encoding
 
     try:
         git("ls-files", "--error-unmatch", str(Path(__file__)))  # not just any checkout around us
