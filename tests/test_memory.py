@@ -21,9 +21,14 @@ def test_other_words_are_refused_with_an_example(text):
 
 
 def test_free_memory_falls_with_what_is_taken():
-    before = free_bytes()
-    taken = np.ones(300_000_000, np.uint8)
-    assert 2**27 < free_bytes() < before - len(taken) // 2
+    falls = []
+    for _ in range(3):  # other processes take and free at the same time
+        before = free_bytes()
+        taken = np.ones(1_000_000_000, np.uint8)
+        falls.append(before - free_bytes())
+        assert before > falls[-1] + 2**27
+        del taken
+    assert np.median(falls) > 300_000_000
 
 
 def test_torch_and_numpy_running_out_of_memory_is_recognised():
