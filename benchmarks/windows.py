@@ -6,11 +6,13 @@ PSNR over RGB, by the kind of rain, with the means of whole pictures and of wind
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from benchmarks.held_out import RECIPE, held_out, mean_by_kind
 from derain.data.crops import to_tensor
@@ -23,6 +25,17 @@ from derain.weights.files import load_network
 WINDOWS = (None, 128, 192, 256, 384)
 
 
+def restoring(network: nn.Module) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
+    """A network as a function of pictures, (H, W, 3) uint8 RGB."""
+
+    @torch.inference_mode()
+    def restore(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        result = network(to_tensor(picture)[None].float() / 255)
+        return quantise(result[0].permute(1, 2, 0).numpy())
+
+    return restore
+
+
 def main() -> None:
     """Print the table."""
     pairs, kinds = held_out(read_recipe(RECIPE), Path(sys.argv[1]), 512)
@@ -33,13 +46,7 @@ def main() -> None:
     for window in WINDOWS:
         network = build(record.network, **{**record.options, "window": window}).eval()
         network.load_state_dict(trained.state_dict())
-
-        @torch.inference_mode()
-        def restore(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-            result = network(to_tensor(picture)[None].float() / 255)  # noqa: B023 used at once
-            return quantise(result[0].permute(1, 2, 0).numpy())
-
-        means = mean_by_kind(restore, pairs, kinds)
+        means = mean_by_kind(restoring(network), pairs, kinds)
         print(f"| {window} |", " | ".join(f"{value:.2f}" for value in means), "|", flush=True)
 
 

@@ -137,14 +137,15 @@ class Concatenation(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, *features: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, *features: Tensor) -> Tensor:
         """Join."""
         ctx.channels = [x.shape[1] for x in features]
         return torch.cat(features, dim=1)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, ...]:
         """Part again."""
+        (gradient,) = grad_outputs
         last = gradient.is_contiguous(memory_format=torch.channels_last)
         layout = torch.channels_last if last else torch.contiguous_format
         parts = gradient.split(ctx.channels, dim=1)
