@@ -114,3 +114,26 @@ def test_center_crop_is_the_middle_in_sixteenths():
     pair = center_crop(numbered(40, 50), 256)
     assert pair.clean.shape == (32, 48, 3)
     assert tuple(pair.clean[0, 0, :2]) == (4, 1)
+
+
+def test_enlarged_crops_show_part_of_the_image():
+    source = Source([numbered()], 1.0, enlarge=3.0, enlarge_probability=1.0)
+    crops = Crops([source], patch=32)
+    spans = [np.ptp(crops[i][1][0].numpy().astype(int)) for i in range(60)]
+    assert max(spans) <= 31
+    assert min(spans) < 14  # 32 / 3 rows of the image, and what the interpolation adds
+    rainy, clean = crops[0]
+    assert rainy.shape == clean.shape == (3, 32, 32)
+    assert torch.equal(rainy[:2], clean[:2])
+
+
+def test_layers_go_to_presets_that_mix_them_in():
+    lines = np.zeros((64, 64), np.uint8)
+    lines[:, ::4] = 255
+    grey = Pair("grey", np.full((64, 64, 3), 60, np.uint8))
+    rain = {"photo-fine": 1.0, "rain100l": 1.0}
+    plain = Crops([Source([grey], 1.0, rain)], 32)
+    mixed = Crops([Source([grey], 1.0, rain, layers=[lines])], 32)
+    changed = [not torch.equal(plain[i][0], mixed[i][0]) for i in range(60)]
+    # a quarter of photo-fine, and its later draws with it; never rain100l
+    assert 5 <= sum(changed) <= 36

@@ -42,12 +42,22 @@ def test_the_same_scene_in_another_file_is_one_background():
 def test_no_background_is_in_training_and_validation():
     scenes = [scene(i) for i in range(20)]
     pairs = [Pair(f"{i}", p) for i, p in enumerate(scenes + [recompressed(p) for p in scenes])]
-    training, validation = split_by_background(pairs, validation=5, seed=3)
+    training, validation = split_by_background(pairs, [(range(40), 5)], seed=3)
     assert len(validation) == 5
     assert len(training) == 30
     assert not {i % 20 for i in training} & {i % 20 for i in validation}
-    assert split_by_background(pairs, 5, seed=3) == (training, validation)
-    assert split_by_background(pairs, 5, seed=4)[1] != validation
+    assert split_by_background(pairs, [(range(40), 5)], seed=3) == (training, validation)
+    assert split_by_background(pairs, [(range(40), 5)], seed=4)[1] != validation
+
+
+def test_each_quota_holds_out_its_own_pairs():
+    scenes = [scene(i) for i in range(20)]
+    pairs = [Pair(f"{i}", p) for i, p in enumerate(scenes + [recompressed(p) for p in scenes])]
+    quotas = [(range(20), 3), (range(20, 40), 4)]
+    training, validation = split_by_background(pairs, quotas)
+    assert [i < 20 for i in validation] == [True] * 3 + [False] * 4
+    assert len({i % 20 for i in validation}) == 7
+    assert len(training) == 40 - 2 * 7
 
 
 def test_layouts(tmp_path):

@@ -4,11 +4,13 @@ Item ``index`` depends on (seed, index, patch) alone, whatever the workers and t
 run can be stopped and go on with exactly the crops it would have seen.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, TypeVar
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from torch.utils.data import Dataset
 from derain.data.pictures import Pair, Picture
 from derain.data.store import Decoding
 from derain.rain import RainSynthesizer
+from derain.rain.synthesizer import takes_layers_beside
 
 T = TypeVar("T")
 
@@ -34,6 +37,9 @@ class Source:
     weight: float
     rain: dict[str, float] | None = None
     augment: Literal["none", "mirror", "dihedral"] = "mirror"  # of own pairs
+    enlarge: float = 1.0  # the largest factor by which crops are enlarged
+    enlarge_probability: float = 0.0
+    layers: Sequence[NDArray[np.uint8]] = ()  # photographs of rain for presets that mix them in
 
 
 class Crops(Dataset[tuple[Tensor, Tensor]]):
@@ -62,31 +68,36 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
             if not large:
                 raise ValueError(f"no picture of at least {patch}x{patch} in a data source")
             self.sources.append(replace(source, pairs=subset(source.pairs, large)))
-        self.synthesizers = {
-            preset: RainSynthesizer(preset, seed=seed)
+        self.synthesizers = [
+            {preset: synthesizer(preset, seed, source.layers) for preset in source.rain or {}}
             for source in sources
-            for preset in source.rain or {}
-        }
+        ]
 
     def __getitem__(self, item: int | tuple[int, int]) -> tuple[Tensor, Tensor]:
         index, patch = (item, self.patch) if isinstance(item, int) else item
         rng = np.random.default_rng((self.seed, index, 1))  # apart from the rain's own draws
-        source = draw(rng, self.sources, [s.weight for s in self.sources])
+        chosen = draw(rng, range(len(self.sources)), [s.weight for s in self.sources])
+        source = self.sources[chosen]
         drawn = int(rng.integers(len(source.pairs)))
         pair = source.pairs[self.in_epoch(index) if self.epoch else drawn]
         height, width = pair.clean.shape[:2]
-        top = rng.integers(height - patch + 1)
-        left = rng.integers(width - patch + 1)
-        window = slice(top, top + patch), slice(left, left + patch)
-        clean = pair.clean[window]
+        factor, size = 1.0, patch
+        if source.enlarge > 1 and rng.random() < source.enlarge_probability:
+            factor = float(np.exp(rng.uniform(0, np.log(source.enlarge))))
+            size = math.ceil(patch / factor)
+        top = rng.integers(height - size + 1)
+        left = rng.integers(width - size + 1)
+        window = slice(top, top + size), slice(left, left + size)
+        clean = enlarged(pair.clean[window], patch)
         if source.rain is None:
             turn = {"none": 1, "mirror": 2, "dihedral": 8}[source.augment]
             k = 4 * int(rng.integers(2)) if turn == 2 else int(rng.integers(turn))
-            rainy = clean if pair.rainy is None else pair.rainy[window]
+            rainy = clean if pair.rainy is None else enlarged(pair.rainy[window], patch)
             return to_tensor(dihedral(rainy, k)), to_tensor(dihedral(clean, k))
         clean = dihedral(clean, int(rng.integers(8)))
         preset = draw(rng, list(source.rain), list(source.rain.values()))
-        sample = self.synthesizers[preset](clean, index=index, full_size=(height, width))
+        full_size = (max(patch, round(height * factor)), max(patch, round(width * factor)))
+        sample = self.synthesizers[chosen][preset](clean, index=index, full_size=full_size)
         return to_tensor(sample.rainy), to_tensor(sample.target)
 
     def in_epoch(self, index: int) -> int:
@@ -112,6 +123,19 @@ def draw(rng: np.random.Generator, items: Sequence[T], weights: Sequence[float])
     """One item, with a probability proportional to its weight."""
     edges = np.cumsum(weights)
     return items[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
+
+
+def synthesizer(preset: str, seed: int, layers: Sequence[NDArray[np.uint8]]) -> RainSynthesizer:
+    """Rain of a preset, with photographs of rain mixed in where the preset says how often."""
+    mixes = layers and takes_layers_beside(preset)
+    return RainSynthesizer(preset, seed=seed, layers=layers if mixes else None)
+
+
+def enlarged(crop: Picture, size: int) -> Picture:
+    """A square crop at a larger size, (size, size, 3): how a larger photograph would look."""
+    if crop.shape[0] == size:
+        return crop
+    return np.asarray(cv2.resize(crop, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def mirror(picture: Picture, flip: bool) -> Picture:

@@ -127,11 +127,24 @@ def group_by_background(pairs: Sequence[Pair], tolerance: int = 16) -> NDArray[n
 
 
 def split_by_background(
-    pairs: Sequence[Pair], validation: int, seed: int = 0
+    pairs: Sequence[Pair], quotas: Sequence[tuple[Sequence[int], int]], seed: int = 0
 ) -> tuple[list[int], list[int]]:
-    """Indices for training, and for validation one pair of each of ``validation`` backgrounds."""
+    """Split pairs into training and validation so that no background is in both.
+
+    Args:
+        pairs: All pairs.
+        quotas: Some of the pairs by index, and how many of their backgrounds to hold out.
+        seed: Another one holds out other backgrounds.
+
+    Returns:
+        Indices for training; and for validation one pair of each background held out.
+    """
     groups = group_by_background(pairs)
-    order = np.random.default_rng(seed).permutation(np.unique(groups))
-    held_out = order[:validation]
-    training = [i for i, group in enumerate(groups) if group not in held_out]
-    return training, [int(np.flatnonzero(groups == group)[0]) for group in held_out]
+    validation: dict[int, int] = {}  # background -> the pair that shows it
+    for indices, count in quotas:
+        members = groups[np.asarray(indices, int)]
+        order = np.random.default_rng(seed).permutation(np.unique(members))
+        for group in [g for g in order if g not in validation][:count]:
+            validation[group] = int(np.asarray(indices)[members == group][0])
+    training = [i for i, group in enumerate(groups) if group not in validation]
+    return training, list(validation.values())

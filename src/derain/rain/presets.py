@@ -1,23 +1,33 @@
 """The tables of presets and mixtures: which law, which recipe, which ranges."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from numpy.typing import NDArray
 
 from derain.rain import recipes
-from derain.rain.arrays import Layer, Size
+from derain.rain.arrays import Layer, Picture, Size
 from derain.rain.augment import AUGMENT
+from derain.rain.photo import COARSE, FINE, LOOK_ALIKES, MEDIUM, NIGHT, look_alike, photographed
 from derain.rain.ranges import Changes, Draw, LogUniform, Ranges, Uniform
-from derain.rain.realistic import REAL, REAL_NIGHT
+from derain.rain.realistic import REAL, REAL_NIGHT, realistic
+from derain.rain.window import Window
+
+# (background, depth, window, draw, layers) -> rainy image, ground truth, rain layer
+Scene = Callable[
+    [Picture, Layer | None, Window, Draw, Sequence[NDArray[Any]]], tuple[Picture, Picture, Layer]
+]
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A rain layer and the law by which it joins the picture."""
+    """A rain layer and the law by which it joins the picture, or a function that does it all."""
 
     law: Literal["add", "screen", "over"]
-    recipe: Callable[[Draw, Size, Size], Layer] | None  # None: `realistic` is the whole picture
+    recipe: Callable[[Draw, Size, Size], Layer] | None  # None: `scene` makes the whole picture
     ranges: Ranges
+    scene: Scene | None = None
 
 
 @dataclass(frozen=True)
@@ -39,8 +49,13 @@ PRESETS: dict[str, Preset] = {
     "rain1200-medium": Preset("screen", recipes.rain1200, recipes.RAIN1200 | AUGMENT),
     "rain1200-heavy": Preset("screen", recipes.rain1200, recipes.RAIN1200 | HEAVY | AUGMENT),
     "photoshop-heavy": Preset("screen", recipes.photoshop_heavy, recipes.PHOTOSHOP_HEAVY | AUGMENT),
-    "real": Preset("over", None, REAL),
-    "real-night": Preset("over", None, REAL_NIGHT),
+    "real": Preset("over", None, REAL, realistic),
+    "real-night": Preset("over", None, REAL_NIGHT, realistic),
+    "photo-fine": Preset("over", None, FINE, photographed),
+    "photo-medium": Preset("over", None, MEDIUM, photographed),
+    "photo-coarse": Preset("over", None, COARSE, photographed),
+    "photo-night": Preset("over", None, NIGHT, photographed),
+    "look-alikes": Preset("over", None, LOOK_ALIKES, look_alike),
 }
 
 BENCHMARKS = {
@@ -54,6 +69,9 @@ BENCHMARKS = {
 }
 
 MIXTURES: dict[str, Mixture] = {
+    "photo": Mixture(
+        {"photo-fine": 0.34, "photo-medium": 0.3, "photo-coarse": 0.26, "photo-night": 0.1}
+    ),
     "mspfn-train": Mixture(BENCHMARKS),
     # Benchmark rain, mostly at other angles, scales and strengths than the benchmarks', and
     # realistic rain: what a network cannot have memorised.

@@ -6,10 +6,13 @@ them in sheets, and a camera adds noise and JPEG. No reference pictures exist fo
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from derain.rain import composition, streaks
 from derain.rain.arrays import Layer, Picture
@@ -71,7 +74,11 @@ VERY_NEAR = Plane(1.2, 80, 6, 0.14, 2.2, profile="tail")  # in half of the pictu
 
 
 def realistic(
-    background: Picture, depth: Layer | None, window: Window, draw: Draw
+    background: Picture,
+    depth: Layer | None,
+    window: Window,
+    draw: Draw,
+    layers: Sequence[NDArray[Any]] = (),
 ) -> tuple[Picture, Picture, Layer]:
     """Rain as a camera sees it.
 
@@ -80,10 +87,40 @@ def realistic(
         depth: (H, W) in [0, 1], 1 = far; None invents a landscape.
         window: Where the background lies in its picture.
         draw: The ranges of `REAL` or of a relative.
+        layers: Not used: planes of drops have their own depth, which photographs of rain lack.
 
     Returns:
         The rainy picture; the same with its veil and light but without streaks, noise and JPEG;
         the rain layer (H, W).
+    """
+    scene = weather(background, depth, window, draw)
+    hazy, airlight = scene.hazy, scene.airlight
+    if draw.chance("camera_blur_share"):
+        hazy = shaken(hazy, draw("camera_blur") * window.scale)
+    around = ambient(hazy, window.scale)
+    colour = 1.2 * around + 0.2 * airlight if scene.night else 0.45 * around + 0.55 * airlight
+    rain = rain_layer(scene.depth, window, draw)
+    rainy = composition.over(hazy, rain, np.minimum(colour, 1))
+    return sensor(rainy, draw), hazy, rain
+
+
+class Weather(NamedTuple):
+    """An image in the light and the haze of a rainy day or night, before any rain is drawn."""
+
+    hazy: Picture  # (H, W, 1 or 3) in [0, 1]
+    airlight: Picture  # the light of the haze, of a shape that broadcasts to the image's
+    depth: Layer  # (H, W) in [0, 1], 1 = far
+    night: bool
+
+
+def weather(background: Picture, depth: Layer | None, window: Window, draw: Draw) -> Weather:
+    """Darken an image as the time of day says, and let its distance fade into haze.
+
+    Args:
+        background: (H, W, 1 or 3) in [0, 1].
+        depth: (H, W) in [0, 1], 1 = far; None invents a landscape.
+        window: Where the background lies in its image.
+        draw: The light and haze ranges of `REAL` or of a relative.
     """
     night = draw.chance("night_share")
     time = "night" if night else "day"
@@ -98,15 +135,8 @@ def realistic(
         light = np.maximum(light, DARKEST / np.maximum(background.mean(), DARKEST))
         light, airlight = light + lamps, airlight + lamps
     clear = np.exp(np.float32(-draw(f"{time}_veil")) * depth)[..., None]
-    veiled = np.minimum(background * np.minimum(light, 1) * clear + airlight * (1 - clear), 1)
-    if draw.chance("camera_blur_share"):
-        veiled = shaken(veiled, draw("camera_blur") * window.scale)
-
-    around = ambient(veiled, window.scale)
-    colour = 1.2 * around + 0.2 * airlight if night else 0.45 * around + 0.55 * airlight
-    rain = rain_layer(depth, window, draw)
-    rainy = composition.over(veiled, rain, np.minimum(colour, 1))
-    return sensor(rainy, draw), veiled, rain
+    hazy = np.minimum(background * np.minimum(light, 1) * clear + airlight * (1 - clear), 1)
+    return Weather(hazy, airlight, depth, night)
 
 
 def landscape(window: Window, draw: Draw) -> Layer:

@@ -11,7 +11,6 @@ from derain.rain import augment, composition
 from derain.rain.arrays import Layer, Picture
 from derain.rain.presets import MIXTURES, PRESETS, Mixture, Preset
 from derain.rain.ranges import Changes, Draw, check_keys, override
-from derain.rain.realistic import realistic
 from derain.rain.window import Window, place
 
 GroundTruth = Literal["clean", "veiled"]
@@ -42,7 +41,8 @@ class RainSynthesizer:
             and lacks streaks, noise and JPEG (for networks that remove streaks); "clean" is the
             picture as it was given. The benchmark presets have no veil: both are the same.
         layers: Photographs of rain on black, (h, w) each, uint8 or float in [0, 1]: mixed as in
-            RainMix in place of the preset's own rain. Not for the realistic presets.
+            RainMix, in place of a benchmark preset's own rain and beside that of the photo
+            presets. Not for `real` and `real-night`.
 
     Raises:
         ValueError: If the preset or an override is unknown, or a range is impossible.
@@ -65,8 +65,8 @@ class RainSynthesizer:
         self._names, self._shares = list(mixture.shares), np.array(list(mixture.shares.values()))
         presets = _with_changes({name: PRESETS[name] for name in self._names}, mixture.changes)
         self._members = _with_changes(presets, overrides or {})
-        if layers is not None and any(m.recipe is None for m in self._members.values()):
-            raise ValueError(f"preset {preset!r}: the realistic presets take no layers")
+        if layers is not None and not any(_takes_layers(m) for m in self._members.values()):
+            raise ValueError(f"preset {preset!r} takes no layers")
 
     def __call__(
         self,
@@ -99,8 +99,8 @@ class RainSynthesizer:
         size = (background.shape[0], background.shape[1])
         window = place(size, full_size or size, rng)
         draw = Draw(rng, preset.ranges)
-        if preset.law == "over":
-            rainy, target, rain = realistic(background, depth, window, draw)
+        if preset.scene:
+            rainy, target, rain = preset.scene(background, depth, window, draw, self.layers or ())
         else:
             target, rain = background, self._layer(preset, window, draw)
             if preset.law == "add":
@@ -139,6 +139,16 @@ def _find(name: str) -> Mixture:
     if name in PRESETS:
         return Mixture({name: 1.0})
     raise ValueError(f"unknown preset {name!r}; known presets: {', '.join([*PRESETS, *MIXTURES])}")
+
+
+def takes_layers_beside(name: str) -> bool:
+    """Whether a preset or mixture mixes photographs of rain into rain of its own."""
+    return any("layers_probability" in PRESETS[member].ranges for member in _find(name).shares)
+
+
+def _takes_layers(preset: Preset) -> bool:
+    """Whether photographs of rain can be mixed into it."""
+    return preset.recipe is not None or "layers_probability" in preset.ranges
 
 
 def _with_changes(members: dict[str, Preset], changes: Changes) -> dict[str, Preset]:

@@ -35,6 +35,13 @@ class Window:
         """Size of the whole picture relative to one of 640 px: how large its rain is drawn."""
         return max(self.full) / 640
 
+    def enlarged(self, by: float) -> "Window":
+        """The same part of the image when the whole image is `by` times as large."""
+        (height, width), (full_height, full_width) = self.size, self.full
+        size = (round(height * by), round(width * by))
+        full = (max(round(full_height * by), size[0]), max(round(full_width * by), size[1]))
+        return Window(round(self.top * by), round(self.left * by), size, full)
+
 
 def place(size: Size, full: Size, rng: np.random.Generator) -> Window:
     """Place a crop of `size` anywhere in a picture of size `full`.

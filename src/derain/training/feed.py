@@ -2,12 +2,15 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
@@ -19,6 +22,8 @@ from derain.data.pictures import (
     list_clean,
     list_folders,
     list_side_by_side,
+    picture_files,
+    read_rgb,
     split_by_background,
 )
 from derain.data.store import open_pairs
@@ -49,6 +54,36 @@ LISTS: dict[str, Callable[[Path], list[PairFile]]] = {
 }
 
 
+class Split(NamedTuple):
+    """All pairs of a recipe, and which of them are for training and for validation."""
+
+    pairs: Sequence[Pair]
+    home: list[tuple[str, str]]  # path and layout of each pair's source
+    training: list[int]
+    validation: list[int]  # one pair of each background that is held out
+
+
+def open_split(recipe: Recipe, root: Path, cache: Path) -> Split:
+    """Open every pair of a recipe once and split them by background, for every source.
+
+    Args:
+        recipe: What to train on.
+        root: The recipe's paths are relative to it.
+        cache: Folder for decoded images that do not fit into memory.
+
+    Raises:
+        ValueError: A folder or image that cannot be used; names it.
+    """
+    places = list(dict.fromkeys((s.path, s.layout) for s in recipe.data.sources))
+    files = {place: LISTS[place[1]](root / place[0]) for place in places}
+    home: list[tuple[str, str]] = [place for place in places for _ in files[place]]
+    pairs = open_pairs([f for place in places for f in files[place]], recipe.data.keep, cache)
+    quotas = [(range(len(pairs)), recipe.data.validation)]
+    for s in recipe.data.sources:
+        quotas.append(([i for i, h in enumerate(home) if h == (s.path, s.layout)], s.validation))
+    return Split(pairs, home, *split_by_background(pairs, quotas, recipe.seed))
+
+
 def read_sources(
     recipe: Recipe, root: Path, cache: Path, size: int = VALIDATION_SIZE
 ) -> tuple[list[Source], list[Pair]]:
@@ -67,20 +102,22 @@ def read_sources(
     Raises:
         ValueError: A folder or picture that cannot be used; names it.
     """
-    places = list(dict.fromkeys((s.path, s.layout) for s in recipe.data.sources))
-    files = {place: LISTS[place[1]](root / place[0]) for place in places}
-    home = [place for place in places for _ in files[place]]  # of each picture
-    pairs = open_pairs([f for place in places for f in files[place]], recipe.data.keep, cache)
-    training, held_out = split_by_background(pairs, recipe.data.validation, recipe.seed)
+    split = open_split(recipe, root, cache)
+    pairs, home, held_out = split.pairs, split.home, split.validation
     sources = []
     for s in recipe.data.sources:
-        kept = [i for i in training if home[i] == (s.path, s.layout)]
+        kept = [i for i in split.training if home[i] == (s.path, s.layout)]
         if not kept:
             raise ValueError(
                 f"{root / s.path}: every background is held out; lower data.validation "
                 f"({recipe.data.validation}) or bring more pictures"
             )
-        sources.append(Source(subset(pairs, kept), s.weight, s.rain or None, s.augment))
+        sources.append(
+            Source(
+                subset(pairs, kept), s.weight, s.rain or None, s.augment,
+                s.enlarge, s.enlarge_probability, read_layers(root, s.rain_layers),
+            )
+        )  # fmt: skip
     presets = sorted({preset for s in recipe.data.sources for preset in s.rain})
     own_rain = {(s.path, s.layout) for s in recipe.data.sources if not s.rain}
     chosen = [center_crop(pairs[i], size) for i in held_out]
@@ -91,6 +128,16 @@ def read_sources(
     dry = [pair.name for pair in chosen if pair.rainy is None]
     preset = {name: presets[k % len(presets)] for k, name in enumerate(dry)} if presets else {}
     return sources, [rained(pair, preset.get(pair.name), recipe.seed) for pair in chosen]
+
+
+def read_layers(root: Path, folder: str) -> list[NDArray[np.uint8]]:
+    """Photographs of rain on black, (h, w) grey; none for an empty name.
+
+    Raises:
+        ValueError: No such folder, or a file that is no image; names it.
+    """
+    files = picture_files(root / folder) if folder else []
+    return [cv2.cvtColor(read_rgb(file), cv2.COLOR_RGB2GRAY).astype(np.uint8) for file in files]
 
 
 def rained(pair: Pair, preset: str | None, seed: int) -> Pair:

@@ -26,6 +26,10 @@ class SourceRecipe:
     weight: float = 1.0
     rain: dict[str, float] = field(default_factory=dict)  # preset -> weight; empty: own pairs
     augment: Literal["none", "mirror", "dihedral"] = "mirror"  # of own pairs; rain falls, so mirror
+    enlarge: float = 1.0  # the largest factor by which crops are enlarged, as larger images look
+    enlarge_probability: float = 0.0  # of a crop to be enlarged
+    rain_layers: str = ""  # folder of photographs of rain on black, for presets that mix them in
+    validation: int = 0  # backgrounds of this source held out, beside those of `data.validation`
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,15 @@ def check(recipe: Recipe, path: Path) -> None:
             data.order == "random" or (len(data.sources) == 1 and not data.stages),
             "data.order 'epochs' needs exactly one source and no stages",
         ),
-        (data.validation > 0, "data.validation must be above 0"),
+        (
+            data.validation + sum(s.validation for s in data.sources) > 0,
+            "data.validation, or a source's, must be above 0",
+        ),
+        (all(s.enlarge >= 1 for s in data.sources), "data.sources: enlarge must be at least 1"),
+        (
+            all(0 <= s.enlarge_probability <= 1 for s in data.sources),
+            "data.sources: enlarge_probability must be in 0..1",
+        ),
         (optimiser.lr > 0, "optimiser.lr must be above 0"),
         (0 <= optimiser.ema < 1, "optimiser.ema must be in [0, 1)"),
         (optimiser.clip >= 0, "optimiser.clip must not be negative"),

@@ -1,0 +1,74 @@
+"""Rain of photographs by its size: what a network gains on validation images it never saw.
+
+    python -m benchmarks.photo_rain ../shared/data/train                 # the default network
+    python -m benchmarks.photo_rain ../shared/data/train MODEL [MODEL ...]
+
+PSNR (dB, protocol `y`, f32) of the middle 640x640 of the large photographs that
+`recipes/photographs.toml` holds out, with synthetic rain of the photo preset by day, at four zooms
+of the rain; of the same photographs clean, enlarged twice, against themselves; and of the Rain1400
+pairs that the recipe holds out, with their own rain. Never of a test set.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from derain.data.crops import center_crop
+from derain.data.pictures import Pair
+from derain.metrics import psnr
+from derain.rain import RainSynthesizer
+from derain.restore import load
+from derain.training.feed import open_split
+from derain.training.recipe import read_recipe
+from derain.weights.catalog import DEFAULT
+
+RECIPE = Path(__file__).parents[1] / "recipes" / "photographs.toml"
+ZOOMS = (1, 2, 4, 7)
+SIZE = 640  # pixels
+
+
+def validation_sets(root: Path) -> dict[str, list[Pair]]:
+    """The kinds of pairs, by the name of their column."""
+    recipe = read_recipe(RECIPE)
+    with tempfile.TemporaryDirectory() as cache:
+        split = open_split(recipe, root, Path(cache))
+    by_source: dict[str, list[Pair]] = {}
+    for i in split.validation:
+        by_source.setdefault(split.home[i][0], []).append(split.pairs[i])
+    large = [center_crop(pair, SIZE) for pair in by_source["backgrounds_large"]]
+    sets: dict[str, list[Pair]] = {}
+    for zoom in ZOOMS:
+        synth = RainSynthesizer("photo-medium", {"zoom": zoom, "night_share": 0}, seed=1)
+        samples = [synth(pair.clean, index=i) for i, pair in enumerate(large)]
+        sets[f"zoom {zoom}"] = [
+            Pair(pair.name, sample.target, sample.rainy)
+            for pair, sample in zip(large, samples, strict=True)
+        ]
+    twice = [cv2.resize(p.clean, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC) for p in large]
+    sets["clean"] = [
+        Pair(pair.name, np.asarray(image, np.uint8), np.asarray(image, np.uint8))
+        for pair, image in zip(large, twice, strict=True)
+    ]
+    sets["Rain1400"] = [pair for pair in by_source["rain1400"] if pair.rainy is not None]
+    return sets
+
+
+def main() -> None:
+    """Print the table."""
+    sets = validation_sets(Path(sys.argv[1]))
+    print("| Model |", " | ".join(sets), "|")
+    print("|---" * (1 + len(sets)) + "|")
+    for name in ["input", *(sys.argv[2:] or [DEFAULT])]:
+        restore = (lambda image: image) if name == "input" else load(name, precision="f32")
+        means = [
+            np.mean([min(psnr(restore(p.rainy), p.clean, protocol="y"), 99) for p in pairs])
+            for pairs in sets.values()
+        ]
+        print(f"| `{name}` |", " | ".join(f"{value:.2f}" for value in means), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()
