@@ -4,8 +4,8 @@
     python -m benchmarks.photo_rain ../shared/data/train MODEL [MODEL ...]
 
 PSNR (dB, protocol `y`, f32) of the middle 640x640 of the large photographs that
-`recipes/photographs.toml` holds out, with synthetic rain of the photo preset by day, at four zooms
-of the rain; of the same photographs clean, enlarged twice, against themselves; and of the Rain1400
+`recipes/photographs.toml` holds out, with synthetic rain of the photo preset by day and without
+JPEG, whose marks nobody can take away, at four zooms of the rain; of the same photographs clean, enlarged twice, against themselves; and of the Rain1400
 pairs that the recipe holds out, with their own rain. Never of a test set.
 """
 
@@ -41,7 +41,8 @@ def validation_sets(root: Path) -> dict[str, list[Pair]]:
     large = [center_crop(pair, SIZE) for pair in by_source["backgrounds_large"]]
     sets: dict[str, list[Pair]] = {}
     for zoom in ZOOMS:
-        synth = RainSynthesizer("photo-medium", {"zoom": zoom, "night_share": 0}, seed=1)
+        settings = {"zoom": zoom, "night_share": 0, "jpeg_share": 0}
+        synth = RainSynthesizer("photo-medium", settings, seed=1)
         samples = [synth(pair.clean, index=i) for i, pair in enumerate(large)]
         sets[f"zoom {zoom}"] = [
             Pair(pair.name, sample.target, sample.rainy)

@@ -27,12 +27,15 @@ from derain.rain.realistic import REAL, ambient, jpeg, weather
 from derain.rain.streaks import Profile, StreakGroup, Streaks
 from derain.rain.window import Window, smooth_field
 
+LIGHT = (
+    "horizon", "depth_power", "day_brightness", "day_airlight", "night_brightness", "night_gamma",
+    "night_airlight", "night_veil", "lamps", "lamp_radius", "lamp_power",
+)  # fmt: skip
+
 # Sizes are px of the finished image for a zoom of 1, which multiplies them.
 PHOTO: Ranges = {
     # Light and haze, which the ground truth keeps
-    **{key: REAL[key] for key in ("horizon", "depth_power", "day_brightness", "day_airlight")},
-    **{key: REAL[key] for key in ("night_brightness", "night_gamma", "night_airlight")},
-    **{key: REAL[key] for key in ("night_veil", "lamps", "lamp_radius", "lamp_power")},
+    **{key: REAL[key] for key in LIGHT},
     "night_share": constant(0.1),
     "day_veil": Uniform(0, 0.8),
     # Streaks
@@ -213,14 +216,10 @@ def oriented_noise(
     step = max(width / 2, 1.0)  # px of a noise cell: broad noise needs no more
     reach = math.ceil(length / step / 2) + 4
     grid = (math.ceil(shape[0] / step) + 2 * reach, math.ceil(shape[1] / step) + 2 * reach)
-    noise = cv2.filter2D(
-        rng.standard_normal(grid, dtype=np.float32), -1, line_kernel(length / step, angle)
-    )
+    white = rng.standard_normal(grid, dtype=np.float32)
+    noise = cv2.filter2D(white, -1, line_kernel(length / step, angle))
     noise = cv2.GaussianBlur(noise, (0, 0), max(width / step / 2, 0.4))
-    noise /= max(float(noise.std()), 1e-6)
-    inner = noise[reach:-reach, reach:-reach]
-    size = (round(inner.shape[1] * step), round(inner.shape[0] * step))
-    return cv2.resize(inner, size)[: shape[0], : shape[1]] if step > 1 else inner
+    return _enlarged(noise[reach:-reach, reach:-reach] / max(float(noise.std()), 1e-6), step, shape)
 
 
 def drops(angle: float, zoom: float, window: Window, draw: Draw) -> Layer:
@@ -242,10 +241,7 @@ def drops(angle: float, zoom: float, window: Window, draw: Draw) -> Layer:
             min(1 + travel / (2 * r), 3)  # the eye, and automatic exposure, see them as bright
         )
     layer = cv2.GaussianBlur(layer, (0, 0), 0.3 + 0.3 * float(draw.rng.random()))
-    inner = layer[reach:-reach, reach:-reach]
-    size = (round(inner.shape[1] * step), round(inner.shape[0] * step))
-    layer = cv2.resize(inner, size)[: window.size[0], : window.size[1]] if step > 1 else inner
-    return np.clip(layer, 0, 1)
+    return np.clip(_enlarged(layer[reach:-reach, reach:-reach], step, window.size), 0, 1)
 
 
 def disc_kernel(radius: float) -> Layer:
@@ -350,6 +346,14 @@ def _patches(key: str, window: Window, draw: Draw) -> Layer | np.float32:
     if not draw.chance("patch_probability"):
         return np.float32(1)
     return smooth_field(window, draw.rng) ** np.float32(draw(key))
+
+
+def _enlarged(layer: Layer, step: float, shape: Size) -> Layer:
+    """A layer that was drawn in cells of `step` px, at its full size, cut to `shape`."""
+    if step == 1:
+        return layer
+    size = (round(layer.shape[1] * step), round(layer.shape[0] * step))
+    return np.asarray(cv2.resize(layer, size), np.float32)[: shape[0], : shape[1]]
 
 
 def _resized(image: Picture, size: Size) -> Picture:

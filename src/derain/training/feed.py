@@ -78,7 +78,7 @@ def open_split(recipe: Recipe, root: Path, cache: Path) -> Split:
     files = {place: LISTS[place[1]](root / place[0]) for place in places}
     home: list[tuple[str, str]] = [place for place in places for _ in files[place]]
     pairs = open_pairs([f for place in places for f in files[place]], recipe.data.keep, cache)
-    quotas = [(range(len(pairs)), recipe.data.validation)]
+    quotas = [(list(range(len(pairs))), recipe.data.validation)]
     for s in recipe.data.sources:
         quotas.append(([i for i, h in enumerate(home) if h == (s.path, s.layout)], s.validation))
     return Split(pairs, home, *split_by_background(pairs, quotas, recipe.seed))
