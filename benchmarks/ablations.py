@@ -5,14 +5,14 @@
 
 Every row sees as many pixels of crops as 1,200 steps of eight 64x64 crops, its learning rate comes
 down to nothing in that time, and seed and held-out pairs are the same. PSNR over RGB, f32, as
-`benchmarks.held_out` measures it. A row whose weights are already in RUNS is only measured.
+`benchmarks.validation` measures it. A row whose weights are already in RUNS is only measured.
 """
 
 import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.held_out import held_out, mean_by_kind
+from benchmarks.validation import mean_by_kind, validation
 from derain.restore import load
 from derain.training.recipe import read_recipe
 
@@ -63,7 +63,7 @@ def train(row: str, data: Path, run: Path) -> Path:
 def main() -> None:
     """Print the table."""
     data, runs = Path(sys.argv[1]), Path(sys.argv[2])
-    pairs, kinds = held_out(read_recipe(RECIPES / "nafnet-small.toml"), data)
+    pairs, kinds = validation(read_recipe(RECIPES / "nafnet-small.toml"), data)
     columns = sorted(set(kinds))
     print("| | all |", " | ".join(columns), "|")
     print("|---" * (2 + len(columns)) + "|")

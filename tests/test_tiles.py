@@ -1,4 +1,4 @@
-"""Tiles cover a picture, their weights add up, and a local network shows no tiles."""
+"""Tiles cover an image, their weights add up, and a local network shows no tiles."""
 
 from itertools import pairwise
 
@@ -53,9 +53,9 @@ def blur(tile):
 
 @pytest.mark.parametrize("size", [(1, 1), (63, 200), (200, 63), (129, 300), (301, 257)])
 def test_a_local_network_gives_the_same_with_and_without_tiles(size):
-    picture = np.random.default_rng(0).random((*size, 3), np.float32)
-    whole = blur(picture)
-    result = np.full_like(picture, np.nan)
+    image = np.random.default_rng(0).random((*size, 3), np.float32)
+    whole = blur(image)
+    result = np.full_like(image, np.nan)
     calls = []
 
     def run(tile):
@@ -63,7 +63,7 @@ def test_a_local_network_gives_the_same_with_and_without_tiles(size):
         return blur(tile)
 
     # An overlap of 32 leaves out its outermost 8 pixels, more than the blur's reach of 4.
-    for first, strip in restore_tiled(run, lambda r, c: picture[r, c], size, 96, Overlap(32, 8)):
+    for first, strip in restore_tiled(run, lambda r, c: image[r, c], size, 96, Overlap(32, 8)):
         assert np.isnan(result[first : first + len(strip)]).all()
         result[first : first + len(strip)] = strip
     assert np.allclose(result, whole, atol=1e-6)
@@ -73,10 +73,10 @@ def test_a_local_network_gives_the_same_with_and_without_tiles(size):
 
 @pytest.mark.parametrize(("multiple", "minimum"), [(16, 1), (4, 33), (1, 1)])
 @pytest.mark.parametrize("size", [(1, 1), (5, 40), (16, 16), (33, 64)])
-def test_padding_keeps_the_picture_and_reaches_the_multiple(size, multiple, minimum):
-    picture = np.random.default_rng(0).random((*size, 3), np.float32)
-    padded = pad(picture, multiple, minimum)
-    assert np.array_equal(padded[: size[0], : size[1]], picture)
+def test_padding_keeps_the_image_and_reaches_the_multiple(size, multiple, minimum):
+    image = np.random.default_rng(0).random((*size, 3), np.float32)
+    padded = pad(image, multiple, minimum)
+    assert np.array_equal(padded[: size[0], : size[1]], image)
     for side, before in zip(padded.shape[:2], size, strict=True):
         assert side % multiple == 0
         assert side >= minimum

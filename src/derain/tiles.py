@@ -1,4 +1,4 @@
-"""Run a network over a picture in overlapping tiles, in memory that does not grow with it."""
+"""Run a network over an image in overlapping tiles, in memory that does not grow with it."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -21,10 +21,10 @@ def divide(length: int, tile: int, overlap: int, multiple: int = 1) -> tuple[lis
     """Cover a length with tiles of one size.
 
     Tiles are made as small as their number allows. They start at multiples of ``multiple``: a
-    network with strides computes the same for a shifted picture only if it is shifted by those.
+    network with strides computes the same for a shifted image only if it is shifted by those.
 
     Args:
-        length: Of the picture along one axis, in pixels.
+        length: Of the image along one axis, in pixels.
         tile: The longest side allowed, rounded down to a multiple; at least one multiple more
             than the overlap is taken anyway.
         overlap: The least that two neighbours share, rounded up to a multiple.
@@ -73,12 +73,12 @@ def restore_tiled(
     overlap: Overlap,
     multiple: int = 1,
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield the restored picture from top to bottom, in strips.
+    """Yield the restored image from top to bottom, in strips.
 
     Args:
         run: One tile in, the same tile restored.
-        read: Rows and columns -> that part of the picture.
-        size: (H, W) of the picture.
+        read: Rows and columns -> that part of the image.
+        size: (H, W) of the image.
         tile: Longest side of a tile.
         overlap: Of two neighbours.
         multiple: Tiles start at multiples of it.
@@ -102,19 +102,17 @@ def restore_tiled(
         below = strip[bottom - top :]
 
 
-def pad(picture: NDArray[Any], multiple: int, minimum: int) -> NDArray[Any]:
+def pad(image: NDArray[Any], multiple: int, minimum: int) -> NDArray[Any]:
     """Extend (h, w, 3) at the bottom and right to sides that divide by ``multiple``.
 
-    Reflects, where the picture is large enough; else repeats its last row and column.
+    Reflects, where the image is large enough; else repeats its last row and column.
     """
-    height, width = (max(side, minimum) for side in picture.shape[:2])
+    height, width = (max(side, minimum) for side in image.shape[:2])
     extra = [
         -(-side // multiple) * multiple - have
-        for side, have in zip((height, width), picture.shape[:2], strict=True)
+        for side, have in zip((height, width), image.shape[:2], strict=True)
     ]
     if extra == [0, 0]:
-        return picture
-    fits = all(e < have for e, have in zip(extra, picture.shape[:2], strict=True))
-    return np.pad(
-        picture, ((0, extra[0]), (0, extra[1]), (0, 0)), mode="reflect" if fits else "edge"
-    )
+        return image
+    fits = all(e < have for e, have in zip(extra, image.shape[:2], strict=True))
+    return np.pad(image, ((0, extra[0]), (0, extra[1]), (0, 0)), mode="reflect" if fits else "edge")

@@ -32,7 +32,7 @@ def test_memory_is_the_workers_own():
     peaks = []
     for size in (0, 200_000_000):
         worker = Worker(partial(partial, bytearray, size))
-        turn = worker(keep=size == 0)
+        turn = worker(return_result=size == 0)
         peaks.append(turn.peak)
         assert turn.result == (b"" if size == 0 else None)
         worker.close()

@@ -11,7 +11,7 @@ from PIL import Image
 from skimage import data
 
 from derain.engines import Batch, Choice
-from derain.evaluation.candidates import Candidate
+from derain.evaluation.models import EvaluationModel
 from derain.restore import Restorer
 from derain.weights.record import Record
 
@@ -55,20 +55,20 @@ def engine() -> Halfway:
 
 
 @pytest.fixture
-def make_model(tmp_path: Path) -> Callable[..., Candidate]:
+def make_model(tmp_path: Path) -> Callable[..., EvaluationModel]:
     """A candidate of an engine; equal names are equal files, so share a cache."""
 
-    def make(engine: Halfway, name: str = "half") -> Candidate:
+    def make(engine: Halfway, name: str = "half") -> EvaluationModel:
         path = tmp_path / f"{name}.onnx"
         path.write_text(name)
-        return Candidate(name, path, engine.restorer, "fake cpu f32")
+        return EvaluationModel(name, path, engine.restorer, "fake cpu f32")
 
     return make
 
 
-def save(path: Path, picture: NDArray[np.uint8]) -> None:
+def save(path: Path, image: NDArray[np.uint8]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
+    Image.fromarray(image).save(path)
 
 
 @pytest.fixture

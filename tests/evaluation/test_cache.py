@@ -34,7 +34,7 @@ def test_later_metrics_join_earlier_ones(tmp_path: Path) -> None:
     assert open_cache(tmp_path).entries[KEY] == Entry({"psnr": 28.0, "fsim": 0.9}, 0.7)
 
 
-def test_a_line_cut_off_by_a_kill_costs_one_picture(tmp_path: Path) -> None:
+def test_a_line_cut_off_by_a_kill_costs_one_image(tmp_path: Path) -> None:
     cache = open_cache(tmp_path)
     cache.add("1", KEY, Entry({"psnr": 28.0}, 0.5))
     cache.add("2", OTHER, Entry({"psnr": 20.0}, 0.5))
@@ -43,7 +43,7 @@ def test_a_line_cut_off_by_a_kill_costs_one_picture(tmp_path: Path) -> None:
     notes: list[str] = []
     cut = open_cache(tmp_path, notes)
     assert cut.entries.keys() == {KEY}
-    assert notes == [f"{cache.path}: line 2 is unreadable; its picture is measured again"]
+    assert notes == [f"{cache.path}: line 2 is unreadable; its image is measured again"]
     cut.add("2", OTHER, Entry({"psnr": 20.0}, 0.5))
     assert open_cache(tmp_path).entries == cache.entries  # the torn line did not spoil the new one
 
@@ -84,7 +84,7 @@ def test_models_and_sets_have_files_of_their_own(tmp_path: Path) -> None:
     assert open_cache(tmp_path).example(KEY) != open_cache(tmp_path).example(OTHER)
 
 
-def test_content_is_the_bytes_of_both_pictures(tmp_path: Path) -> None:
+def test_content_is_the_bytes_of_both_images(tmp_path: Path) -> None:
     files = {name: tmp_path / name for name in "abc"}
     for name, path in files.items():
         path.write_text(name)

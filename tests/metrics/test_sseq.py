@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from derain.metrics import sseq, sseq_features
 from derain.metrics.sseq import couple, load_model, spatial_entropy, spectral_entropy
 
-Picture = NDArray[np.uint8]
+AnyImage = NDArray[np.uint8]
 
 
 def test_noise_is_worse_than_the_photograph(
-    photo: Picture, noisy: list[Picture], iqa: Path
+    photo: AnyImage, noisy: list[AnyImage], iqa: Path
 ) -> None:
     model = load_model(iqa)
     assert sseq(noisy[-1], model) > sseq(photo, model) + 10
@@ -63,7 +63,7 @@ def test_spectral_entropy_agrees_with_scipys_dct() -> None:
     np.testing.assert_allclose(spectral_entropy(blocks), expected, atol=1e-10)
 
 
-def test_features_take_any_size(photo: Picture) -> None:
+def test_features_take_any_size(photo: AnyImage) -> None:
     assert np.isfinite(sseq_features(photo[:61, :83])).all()
     whole, filled = sseq_features(photo[:60, :84]), np.zeros((64, 88, 3), dtype=np.uint8)
     filled[:60, :84] = photo[:60, :84]
@@ -71,7 +71,7 @@ def test_features_take_any_size(photo: Picture) -> None:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (8, 8)])
-def test_flat_or_tiny_pictures_have_no_score(size: tuple[int, int], iqa: Path) -> None:
+def test_flat_or_tiny_images_have_no_score(size: tuple[int, int], iqa: Path) -> None:
     with pytest.raises(ValueError, match="flat or too small"):
         sseq(np.full(size, 80, dtype=np.uint8), load_model(iqa))
 

@@ -13,9 +13,9 @@ import typer
 from derain.weights.catalog import DEFAULT
 
 if TYPE_CHECKING:
+    from derain.benchmark.compare import BenchmarkReport
     from derain.benchmark.curve import Point
-    from derain.benchmark.run import Row
-    from derain.benchmark.study import Report
+    from derain.benchmark.measure import BenchmarkRow
 
 BUSY = 0.1  # share of the processor that others may use before we warn
 
@@ -30,7 +30,7 @@ def benchmark(
     ] = None,
     size: Annotated[
         list[str] | None,
-        typer.Option(help="HEIGHTxWIDTH of the picture; may repeat; else 384x512."),
+        typer.Option(help="HEIGHTxWIDTH of the image; may repeat; else 384x512."),
     ] = None,
     engine: Annotated[
         list[str] | None,
@@ -53,7 +53,7 @@ def benchmark(
     curve: Annotated[
         bool,
         typer.Option(
-            "--curve", help="Instead: pictures of 0.1 to 100 megapixels, tiled as `restore` does."
+            "--curve", help="Instead: images of 0.1 to 100 megapixels, tiled as `restore` does."
         ),
     ] = False,
     json_: Annotated[Path | None, typer.Option("--json", help="Write all numbers here.")] = None,
@@ -64,10 +64,10 @@ def benchmark(
     """Time networks engine by engine, side by side, against this machine's matrix rate."""
     import derain
     from derain.atomic import write_atomically
-    from derain.benchmark import machine, study
-    from derain.benchmark import plot as drawing
+    from derain.benchmark import figure, machine
+    from derain.benchmark.compare import BenchmarkReport, Wanted, compare_backends
     from derain.benchmark.curve import curve as measure_curve
-    from derain.benchmark.run import Settings
+    from derain.benchmark.measure import BenchmarkSettings
     from derain.cli.console import note
     from derain.cli.export import parse_size
 
@@ -77,7 +77,7 @@ def benchmark(
     if json_ and not json_.parent.is_dir():
         raise ValueError(f"{json_}: there is no folder {json_.parent}")
     if plot:
-        drawing.check(plot)
+        figure.check_plot_path(plot)
     names = list(dict.fromkeys(models or [DEFAULT]))
     if curve:
         one_each = {
@@ -92,12 +92,12 @@ def benchmark(
         points = measure_curve(
             names[0], seconds=seconds, options=options | {"threads": threads}, note=note
         )
-        report = study.Report(machine.describe(before), curve=points)
+        report = BenchmarkReport(machine.describe(before), curve=points)
         typer.echo(limit(report))
         show_curve(points)
     else:
-        wanted = study.Wanted(names, sizes, engine or (), precision or (), device or ())
-        report = study.compare(wanted, Settings(runs, seconds, threads), note)
+        wanted = Wanted(names, sizes, engine or (), precision or (), device or ())
+        report = compare_backends(wanted, BenchmarkSettings(runs, seconds, threads), note)
         show_rows(report)
     if json_:
         about = {
@@ -107,20 +107,20 @@ def benchmark(
         }
         write_atomically(json_, json.dumps(about | report.to_json(), indent=1).encode())
     if plot:
-        drawing.draw(plot, report.rows, report.curve)
+        figure.draw(plot, report.rows, report.curve)
     if any(row.error for row in report.rows):
         raise typer.Exit(1)
 
 
-def show_rows(report: "Report") -> None:
+def show_rows(report: "BenchmarkReport") -> None:
     """A table per network and size, and what it comes to."""
     typer.echo(limit(report))
     for (model, height, width), flop in report.flop.items():
         rows = [r for r in report.rows if (r.model, r.height, r.width) == (model, height, width)]
-        work = f": {flop / 1e9:.1f} GFLOP a picture" if flop else ""
+        work = f": {flop / 1e9:.1f} GFLOP an image" if flop else ""
         typer.echo(f"\n{model}, {height} high, {width} wide{work}\n")
         show(
-            ("", "engine", "precision", "device", "s/picture", "±", "pictures/s", "MP/s", "GFLOP/s",
+            ("", "engine", "precision", "device", "s/image", "±", "images/s", "MP/s", "GFLOP/s",
              "of limit", "memory MB", "agreement dB"),
             [cells(row) for row in rows],
         )  # fmt: skip
@@ -133,7 +133,7 @@ def show_rows(report: "Report") -> None:
     )
 
 
-def limit(report: "Report") -> str:
+def limit(report: "BenchmarkReport") -> str:
     """What the machine is and can do."""
     about, rates = report.machine, report.matrix_rates
     kinds = ", ".join(
@@ -151,7 +151,7 @@ def limit(report: "Report") -> str:
     return f"{about['processor']}, {cores}{multiplies}{shared}"
 
 
-def cells(row: "Row") -> list[str]:
+def cells(row: "BenchmarkRow") -> list[str]:
     """A row of the table as text."""
     named = ["*" if row.default else "", row.engine, row.precision, row.device]
     if row.error:
@@ -160,7 +160,7 @@ def cells(row: "Row") -> list[str]:
         *named,
         f"{row.seconds:.3f}",
         f"{row.spread:.0%}",
-        f"{row.pictures_per_second:.2f}",
+        f"{row.images_per_second:.2f}",
         f"{row.megapixels_per_second:.2f}",
         f"{row.gflop_per_second:.0f}" if row.gflop_per_second else "",
         f"{row.share:.0%}" if row.share else "",
@@ -169,7 +169,7 @@ def cells(row: "Row") -> list[str]:
     ]
 
 
-def compared(rows: "Sequence[Row]") -> str:
+def compared(rows: "Sequence[BenchmarkRow]") -> str:
     """What `derain restore` uses, beside the papers' way and the limit."""
     used = next((row for row in rows if row.default and row.seconds), None)
     if used is None or used.seconds is None:
@@ -184,9 +184,9 @@ def compared(rows: "Sequence[Row]") -> str:
 
 
 def show_curve(points: "Sequence[Point]") -> None:
-    """A table of growing pictures."""
+    """A table of growing images."""
     show(
-        ("megapixels", "size", "s", "s/megapixel", "memory MB", "picture and result MB in it"),
+        ("megapixels", "size", "s", "s/megapixel", "memory MB", "image and result MB in it"),
         [
             [
                 f"{p.height * p.width / 1e6:.1f}",
@@ -194,7 +194,7 @@ def show_curve(points: "Sequence[Point]") -> None:
                 f"{p.seconds:.2f}",
                 f"{p.seconds_per_megapixel:.3f}",
                 f"{p.peak_bytes / 1e6:.0f}" if p.peak_bytes else "",
-                f"{p.picture_bytes / 1e6:.0f}",
+                f"{p.image_bytes / 1e6:.0f}",
             ]
             for p in points
         ],

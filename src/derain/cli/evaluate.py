@@ -41,16 +41,16 @@ def evaluate(
         Path, typer.Option("-o", "--out", help="Folder for the report, tables and cache.")
     ] = Path("evaluation"),
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first pictures of every set, for a trial.")
+        int | None, typer.Option(min=1, help="Only the first images of every set, for a trial.")
     ] = None,
     jobs: Annotated[
-        int, typer.Option(min=1, help="Pictures measured at a time; 1 keeps the times honest.")
+        int, typer.Option(min=1, help="Images measured at a time; 1 keeps the times honest.")
     ] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps.")] = "auto",
     engine: Annotated[str, typer.Option(help="auto, openvino, torch, onnxruntime.")] = "auto",
     precision: Annotated[str, typer.Option(help="f32, bf16 or auto.")] = "f32",
     tile: Annotated[
-        str, typer.Option(help="auto, off (whole pictures, much memory) or a side in pixels.")
+        str, typer.Option(help="auto, off (whole images, much memory) or a side in pixels.")
     ] = "auto",
     parameters: Annotated[
         Path | None, typer.Option(help="File or folder of the parameters of NIQE and SSEQ.")
@@ -59,9 +59,9 @@ def evaluate(
     """Measure networks on sets and write tables and a report; goes on where it was stopped."""
     import derain
     from derain.cli.console import note, progress
-    from derain.evaluation.candidates import PUBLISHED, Settings
-    from derain.evaluation.run import Plan
-    from derain.evaluation.study import FILES, study
+    from derain.evaluation.evaluate import Plan
+    from derain.evaluation.models import PUBLISHED, InferenceSettings
+    from derain.evaluation.pipeline import FILES, run_evaluation
     from derain.evaluation.tables import markdown
 
     about = {
@@ -71,10 +71,10 @@ def evaluate(
         "command": shlex.join(["derain", *sys.argv[1:]]),
     }
     with progress() as show:
-        built = study(
+        built = run_evaluation(
             data, set_ or [], model or [DEFAULT, PUBLISHED], out,
             Plan(tuple(metric or ()), protocol, jobs, parameters),
-            Settings(device, engine, precision, tile),
+            InferenceSettings(device, engine, precision, tile),
             limit=limit, about=about, note=note, progress=show,
         )  # fmt: skip
     typer.echo("\n".join(markdown(table) for table in built))

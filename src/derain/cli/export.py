@@ -19,7 +19,7 @@ def export(
     ] = "f32",
     size: Annotated[
         str,
-        typer.Option(help="dynamic for any, or HEIGHTxWIDTH (1080x1920) for pictures of that one."),
+        typer.Option(help="dynamic for any, or HEIGHTxWIDTH (1080x1920) for images of that one."),
     ] = "dynamic",
     out: Annotated[
         Path | None,
@@ -37,7 +37,7 @@ def export(
     if to and target.suffix != FORMATS[to]:
         raise ValueError(f"{target}: --to {to} writes a file that ends in {FORMATS[to]}")
     engine = "openvino" if Path(model).suffix == ".onnx" else "torch"
-    source = catalog.find(model, engine)
+    source = catalog.find_weights(model, engine)
     if target.exists() and target.samefile(source):
         raise ValueError(f"{target}: would replace the file that is exported")
     sides = parse_size(size)

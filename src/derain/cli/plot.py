@@ -8,13 +8,13 @@ import typer
 
 def plot(
     runs: Annotated[list[Path], typer.Argument(help="Folders that `derain train` wrote.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Picture: .png, .svg or .pdf.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Image: .png, .svg or .pdf.")] = Path(
         "runs.png"
     ),
     against: Annotated[str, typer.Option(help="step or minutes.")] = "step",
 ) -> None:
-    """Draw loss and held-out PSNR of several runs into one picture."""
-    from derain.training.plot import plot_runs
+    """Draw loss and held-out PSNR of several runs into one image."""
+    from derain.training.curves import plot_runs
 
     plot_runs(runs, out, against)
     typer.echo(out)

@@ -1,4 +1,4 @@
-"""`derain restore`: rainy pictures in, clean pictures out."""
+"""`derain restore`: rainy images in, clean images out."""
 
 import json
 import sys
@@ -31,7 +31,7 @@ def restore(
         typer.Option(help="Ends the names of results; _derained unless -o names a folder."),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(help="jpg, png, webp, tif ...; else as the picture.")
+        str | None, typer.Option(help="jpg, png, webp, tif ...; else as the image.")
     ] = None,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG, WebP and AVIF.")] = 95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results.")] = False,
@@ -39,7 +39,7 @@ def restore(
         bool, typer.Option("--skip-existing", help="Go on where a batch stopped.")
     ] = False,
     strength: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="0 keeps the picture, 1 removes all rain.")
+        float, typer.Option(min=0.0, max=1.0, help="0 keeps the image, 1 removes all rain.")
     ] = 1.0,
     model: Annotated[
         str, typer.Option(help="A name that `derain models` lists, or a model file.")
@@ -52,26 +52,28 @@ def restore(
         str | None,
         typer.Option(help="What the process may use, such as 2GB; else a quarter of what is free."),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Pictures in flight at a time.")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="Images in flight at a time.")] = 2,
     log: Annotated[
-        Path | None, typer.Option(help="Append one line of JSON per picture to this file.")
+        Path | None, typer.Option(help="Append one line of JSON per image to this file.")
     ] = None,
     max_pixels: Annotated[
-        int, typer.Option(min=1, help="Refuse pictures of more pixels than this.")
+        int, typer.Option(min=1, help="Refuse images of more pixels than this.")
     ] = 250_000_000,
 ) -> None:
-    """Remove the rain from pictures; what cannot be restored is listed, the rest is done."""
+    """Remove the rain from images; what cannot be restored is listed, the rest is done."""
     from derain import batch
     from derain.cli.console import note, progress
     from derain.restore import load
 
     warnings.showwarning = lambda message, *_: note(f"warning: {message}")
-    settings = batch.Settings(format, quality, tile, strength, overwrite, skip_existing, max_pixels)
+    settings = batch.BatchSettings(
+        format, quality, tile, strength, overwrite, skip_existing, max_pixels
+    )
     todo, failed = batch.plan(inputs, out, recursive=recursive, suffix=suffix, format=format)
     if any(job.target is None for job in todo) and sys.stdout.isatty():
-        raise ValueError("a picture would go to the terminal; redirect it or name a file with -o")
+        raise ValueError("an image would go to the terminal; redirect it or name a file with -o")
     restorer = load(model, device=device, precision=precision, engine=engine, memory=memory)
-    restorer.tile_for(1, 1, tile)  # a wrong --tile is said once, before the first picture
+    restorer.tile_for(1, 1, tile)  # a wrong --tile is said once, before the first image
     note(what_runs(restorer, tile))
     with (
         log.open("a", encoding="utf-8") if log else nullcontext() as records,
@@ -89,7 +91,7 @@ def restore(
         try:
             batch.run(todo, restorer, settings, jobs, done)
         except KeyboardInterrupt:
-            note("stopped; finished pictures are kept, --skip-existing goes on from here")
+            note("stopped; finished images are kept, --skip-existing goes on from here")
             raise typer.Exit(130) from None
     counts = {s: sum(o.status == s for o in outcomes) for s in ("restored", "skipped", "failed")}
     if len(outcomes) > 1:
@@ -113,7 +115,7 @@ def what_runs(restorer: "Restorer", tile: str) -> str:
 
 
 def report(outcome: "Outcome", restorer: "Restorer", records: Any) -> None:
-    """Say what became of a picture, on the terminal and in the log."""
+    """Say what became of an image, on the terminal and in the log."""
     from derain.cli.console import note
 
     source, target = outcome.job.source, outcome.job.target

@@ -39,7 +39,7 @@ def train(
         int | None, typer.Option(min=0, help="Processes that make crops; 0: the training's own.")
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder for decoded pictures that do not fit into memory.")
+        Path | None, typer.Option(help="Folder for decoded images that do not fit into memory.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     onnx: Annotated[bool, typer.Option(help="Write the finished weights as .onnx too.")] = True,
@@ -63,7 +63,7 @@ def train(
         run = out
     else:
         raise ValueError("name RECIPE, --data and --out to start a run, --resume RUN to go on")
-    settings = loop.Settings(device, max_minutes, checkpoint_minutes, keep, workers, cache)
+    settings = loop.TrainingSettings(device, max_minutes, checkpoint_minutes, keep, workers, cache)
     with shown_progress() as show:
         try:
             weights = loop.train(
@@ -97,7 +97,7 @@ def shown_progress() -> Iterator[Callable[["Progress"], None]]:
     )  # fmt: skip
     said = time.monotonic()
     with bar:
-        task = bar.add_task("reading pictures", total=1.0)
+        task = bar.add_task("reading images", total=1.0)
 
         def show(p: "Progress") -> None:
             nonlocal said

@@ -1,4 +1,4 @@
-"""Random training crops: pairs as they are, or clean pictures with rain made on the crop.
+"""Random training crops: pairs as they are, or clean images with rain made on the crop.
 
 Item ``index`` depends on (seed, index, patch) alone, whatever the workers and their order, so a
 run can be stopped and go on with exactly the crops it would have seen.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from derain.data.pictures import Pair, Picture
+from derain.data.pairs import Image8, Pair
 from derain.data.store import Decoding
 from derain.rain import RainSynthesizer
 
@@ -24,10 +24,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Source:
-    """Pictures that are drawn from with a probability proportional to ``weight``.
+    """Images that are drawn from with a probability proportional to ``weight``.
 
-    With ``rain`` (preset name -> weight) crops of the clean pictures are rained on; without, the
-    pairs' own rainy pictures are used.
+    With ``rain`` (preset name -> weight) crops of the clean images are rained on; without, the
+    pairs' own rainy images are used.
     """
 
     pairs: Sequence[Pair]
@@ -39,16 +39,16 @@ class Source:
 class Crops(Dataset[tuple[Tensor, Tensor]]):
     """(rainy, clean) crops, each (3, patch, patch) uint8; item (index, patch), or index alone.
 
-    Pictures smaller than the patch are left out; ``left_out`` counts them.
+    Images smaller than the patch are left out; ``left_out`` counts them.
 
     Args:
         sources: What is drawn from.
         patch: Side of a crop in pixels; the largest that will be asked for.
         seed: Other seeds draw other crops.
-        epoch: Items in an epoch, in which no picture comes twice; 0 draws each item freely.
+        epoch: Items in an epoch, in which no image comes twice; 0 draws each item freely.
 
     Raises:
-        ValueError: A source has no picture as large as the patch.
+        ValueError: A source has no image as large as the patch.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
             large = [i for i, p in enumerate(source.pairs) if min(p.clean.shape[:2]) >= patch]
             self.left_out += len(source.pairs) - len(large)
             if not large:
-                raise ValueError(f"no picture of at least {patch}x{patch} in a data source")
+                raise ValueError(f"no image of at least {patch}x{patch} in a data source")
             self.sources.append(replace(source, pairs=subset(source.pairs, large)))
         self.synthesizers = {
             preset: RainSynthesizer(preset, seed=seed)
@@ -90,14 +90,14 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         return to_tensor(sample.rainy), to_tensor(sample.target)
 
     def in_epoch(self, index: int) -> int:
-        """Which picture an item of the only source shows."""
+        """Which image an item of the only source shows."""
         order = permutation(self.seed, index // self.epoch, len(self.sources[0].pairs))
         return int(order[index % self.epoch])
 
 
 @lru_cache(2)
 def permutation(seed: int, epoch: int, count: int) -> NDArray[np.int_]:
-    """The order of the pictures in an epoch."""
+    """The order of the images in an epoch."""
     return np.random.default_rng((seed, epoch, 2)).permutation(count)
 
 
@@ -114,19 +114,19 @@ def draw(rng: np.random.Generator, items: Sequence[T], weights: Sequence[float])
     return items[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
 
 
-def mirror(picture: Picture, flip: bool) -> Picture:
-    """The picture, or its left-right mirror image."""
-    return picture[:, ::-1] if flip else picture
+def mirror(image: Image8, flip: bool) -> Image8:
+    """The image, or its left-right mirror image."""
+    return image[:, ::-1] if flip else image
 
 
-def dihedral(picture: Picture, k: int) -> Picture:
-    """One of the eight flips and rotations of a square picture, k in 0..7."""
-    return np.ascontiguousarray(np.rot90(mirror(picture, k >= 4), k % 4))
+def dihedral(image: Image8, k: int) -> Image8:
+    """One of the eight flips and rotations of a square image, k in 0..7."""
+    return np.ascontiguousarray(np.rot90(mirror(image, k >= 4), k % 4))
 
 
-def to_tensor(picture: Picture) -> Tensor:
+def to_tensor(image: Image8) -> Tensor:
     """(H, W, 3) -> (3, H, W), uint8."""
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
 def center_crop(pair: Pair, size: int) -> Pair:

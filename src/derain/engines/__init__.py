@@ -134,7 +134,7 @@ def missing_accelerator(device: str) -> str:
 
 
 def require_size(record: Record, sides: Sequence[int | None], batch: Batch) -> None:
-    """Check that a file made for pictures of one size gets them.
+    """Check that a file made for images of one size gets them.
 
     Args:
         record: Of the file.
@@ -147,12 +147,14 @@ def require_size(record: Record, sides: Sequence[int | None], batch: Batch) -> N
     given = batch.shape[2:]
     if any(right not in (None, side) for right, side in zip(sides, given, strict=True)):
         raise ValueError(
-            f"{record.name}: this file takes pictures {sides[0]} high and {sides[1]} wide alone, "
+            f"{record.name}: this file takes images {sides[0]} high and {sides[1]} wide alone, "
             f"not {given[0]} and {given[1]}; `derain export --size dynamic` makes one for all"
         )
 
 
-def load(path: Path, choice: Choice, precision: str = "auto", threads: int | None = None) -> Engine:
+def load_engine(
+    path: Path, choice: Choice, precision: str = "auto", threads: int | None = None
+) -> Engine:
     """Load a model file into an engine.
 
     Args:

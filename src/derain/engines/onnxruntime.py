@@ -62,7 +62,7 @@ class ONNXRuntimeEngine:
         """(1, 3, H, W) in [0, 1] -> the same shape, unclipped.
 
         Raises:
-            ValueError: The file takes pictures of one other size alone.
+            ValueError: The file takes images of one other size alone.
         """
         require_size(self.record, self.sides, batch)
         result = np.asarray(self.session.run(None, {"rainy": batch})[0])

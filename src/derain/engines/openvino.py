@@ -70,7 +70,7 @@ class OpenVINOEngine:
         """(N, 3, H, W) in [0, 1] -> the same shape, unclipped.
 
         Raises:
-            ValueError: The file takes pictures of one other size alone.
+            ValueError: The file takes images of one other size alone.
             RuntimeError: OpenVINO returned another shape, as it does without a word when memory
                 runs out or it cannot handle a size.
         """

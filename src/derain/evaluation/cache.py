@@ -1,7 +1,7 @@
 """What has been measured before: one file of JSON lines per model and set.
 
-A line is one picture. Lines are only ever added, each in one write, so a process that is killed
-loses at most the picture it was at. A line that cannot be read is named and measured again.
+A line is one image. Lines are only ever added, each in one write, so a process that is killed
+loses at most the image it was at. A line that cannot be read is named and measured again.
 """
 
 import hashlib
@@ -33,11 +33,11 @@ class Entry(NamedTuple):
 
     values: dict[str, float]
     seconds: float
-    tiled: bool = False  # the picture went through the network in tiles
+    tiled: bool = False  # the image went through the network in tiles
 
 
 def content_of(item: Item) -> str:
-    """The sha256 of a pair's files: another picture under the same name is another picture."""
+    """The sha256 of a pair's files: another image under the same name is another image."""
     digest = hashlib.sha256(item.rainy.read_bytes())
     if item.clean and item.clean != item.rainy:
         digest.update(item.clean.read_bytes())
@@ -64,7 +64,7 @@ class Cache:
             try:
                 self._take(json.loads(line))
             except (ValueError, TypeError, KeyError, AttributeError):
-                note(f"{self.path}: line {number} is unreadable; its picture is measured again")
+                note(f"{self.path}: line {number} is unreadable; its image is measured again")
         self._torn = text != "" and not text.endswith("\n")
 
     def _take(self, line: dict[str, Any]) -> None:
@@ -76,14 +76,14 @@ class Cache:
         seconds, tiled = float(line["seconds"]), bool(line["tiled"])
         self.entries[key] = Entry(known.values | values, seconds, tiled)
 
-    def add(self, picture: str, key: Key, entry: Entry) -> None:
+    def add(self, image: str, key: Key, entry: Entry) -> None:
         """Keep a measurement, on disk before this returns.
 
         Raises:
             OSError: The file cannot be written.
         """
         values = {n: v if math.isfinite(v) else str(v) for n, v in entry.values.items()}
-        line = {"format": FORMAT, "picture": picture, **key._asdict(), **entry._asdict()}
+        line = {"format": FORMAT, "image": image, **key._asdict(), **entry._asdict()}
         text = json.dumps(line | {"values": values}, allow_nan=False) + "\n"
         with self.path.open("a", encoding="utf-8") as file:
             file.write("\n" + text if self._torn else text)  # ends a line that a kill cut off
@@ -91,7 +91,7 @@ class Cache:
         self._take(line)
 
     def example(self, key: Key) -> Path:
-        """Where the restored picture of a measurement is kept, if it is shown in a report."""
+        """Where the restored image of a measurement is kept, if it is shown in a report."""
         name = hashlib.sha256(f"{key.content} {key.where}".encode()).hexdigest()[:16]
         return self.folder / f"{name}.png"
 

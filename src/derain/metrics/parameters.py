@@ -47,7 +47,7 @@ FILES = {
 
 
 def cache_folder() -> Path:
-    """Return the folder that `fetch` fills: derain's part of the user's cache."""
+    """Return the folder that `fetch_parameters` fills: derain's part of the user's cache."""
     if sys.platform == "win32":
         base = Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -66,7 +66,7 @@ def search_folders() -> list[Path]:
     return [*([Path(chosen)] if chosen else []), cache_folder()]
 
 
-def find(metric: str, source: Path | None = None) -> Path:
+def find_parameters(metric: str, source: Path | None = None) -> Path:
     """Find a metric's parameter file.
 
     Args:
@@ -90,7 +90,7 @@ def find(metric: str, source: Path | None = None) -> Path:
     )
 
 
-def load(metric: str, path: Path) -> dict[str, Any]:
+def load_parameters(metric: str, path: Path) -> dict[str, Any]:
     """Read a parameter file after checking its content.
 
     Returns:
@@ -112,12 +112,12 @@ def load(metric: str, path: Path) -> dict[str, Any]:
     return loadmat(io.BytesIO(content), squeeze_me=True)
 
 
-def fetch(metric: str, folder: Path | None = None, timeout: float = 30) -> Path:
+def fetch_parameters(metric: str, folder: Path | None = None, timeout: float = 30) -> Path:
     """Download a metric's parameter file from its authors' repository, on request only.
 
     Args:
         metric: `niqe` or `sseq`.
-        folder: where to put it; None is the user's cache, where `find` looks.
+        folder: where to put it; None is the user's cache, where `find_parameters` looks.
         timeout: seconds to wait for an answer.
 
     Returns:

@@ -53,7 +53,7 @@ class MH2FNetConfig:
     reduction: int = 4  # r, in the channel attention
     fusion: Literal["rpff", "concat", "add"] = "rpff"  # Figure 7d, b, c
     residual: bool = False  # output = O + network; the paper argues against, short trainings gain
-    window: int | None = None  # of channel attention, outside training; None: the whole picture
+    window: int | None = None  # of channel attention, outside training; None: the whole image
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -176,7 +176,7 @@ class SpatialAttention(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Channels weighted by their means over the picture, or a window of it, as in RCAN."""
+    """Channels weighted by their means over the image, or a window of it, as in RCAN."""
 
     def __init__(self, width: int, reduction: int, window: int | None = None) -> None:
         super().__init__()

@@ -49,7 +49,7 @@ class MSPFNConfig:
     align: Align = "tf"  # which pixels strided layers meet; weights fit one alignment only
     coarse_fusion: bool = True  # False is Model2
     cross_scale: bool = True  # False is Model4: levels meet in image space only
-    window: int | None = None  # of channel attention, outside training; None: the whole picture
+    window: int | None = None  # of channel attention, outside training; None: the whole image
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -127,13 +127,13 @@ class Up(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """CAU: a residual block whose channels are weighted by their mean over the picture.
+    """CAU: a residual block whose channels are weighted by their mean over the image.
 
     Args:
         width: Channels.
         reduction: How many times narrower the gate is inside.
         window: As in the configuration.
-        step: Pixels of the picture per pixel here.
+        step: Pixels of the image per pixel here.
     """
 
     def __init__(self, width: int, reduction: int, window: int | None = None, step: int = 1):
@@ -313,7 +313,7 @@ class SeparateReconstruction(nn.Module):
 class MSPFN(nn.Module):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
-    Any height and width from 1 up. Inside, pictures are in [-1, 1] as in the paper.
+    Any height and width from 1 up. Inside, images are in [-1, 1] as in the paper.
     """
 
     minimum_size = 1

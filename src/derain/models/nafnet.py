@@ -28,7 +28,7 @@ class NAFNetConfig:
     encoder_blocks: tuple[int, ...] = (1, 1, 1, 28)  # one entry per stage, fine to coarse
     middle_blocks: int = 1
     decoder_blocks: tuple[int, ...] = (1, 1, 1, 1)  # one entry per stage, coarse to fine
-    window: int | None = None  # of channel attention, outside training; None: the whole picture
+    window: int | None = None  # of channel attention, outside training; None: the whole image
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -93,7 +93,7 @@ class SimpleGate(nn.Module):
 
 
 class SimplifiedChannelAttention(nn.Module):
-    """SCA: channels weighted by a linear map of their means over the picture, or a window of it."""
+    """SCA: channels weighted by a linear map of their means over the image, or a window of it."""
 
     def __init__(self, width: int, window: int | None = None, step: int = 1) -> None:
         super().__init__()
@@ -186,6 +186,6 @@ class NAFNet(nn.Module):
 
 
 def stack(config: NAFNetConfig, count: int, stage: int) -> nn.Sequential:
-    """So many blocks in a row, at 1 / 2^stage of the picture's size."""
+    """So many blocks in a row, at 1 / 2^stage of the image's size."""
     width, step = config.width * 2**stage, 2**stage
     return nn.Sequential(*(NAFBlock(width, config.window, step) for _ in range(count)))

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from derain.data import layouts
 from derain.data.crops import Crops, Source, center_crop, subset
-from derain.data.pictures import (
+from derain.data.pairs import (
     Pair,
     PairFile,
     list_clean,
@@ -26,14 +26,14 @@ from derain.rain import RainSynthesizer
 from derain.training.processes import World
 from derain.training.recipe import DataRecipe, Recipe
 
-VALIDATION_SIZE = 256  # pixels; the middle of each held-out picture
+VALIDATION_SIZE = 256  # pixels; the middle of each held-out image
 
 
 def list_set(folder: Path) -> list[PairFile]:
     """The pairs of a set in any layout that `derain data` knows; ``:clean-left`` may follow."""
-    found = layouts.find(folder.parent, folder.name)
+    found = layouts.find_set(folder.parent, folder.name)
     if not found.has_truth:
-        raise ValueError(f"{folder}: has no clean pictures to learn from")
+        raise ValueError(f"{folder}: has no clean images to learn from")
     sides: dict[str, Any] = {"left": "left", "right": "right"}
     return [
         PairFile(item.name, item.clean or item.rainy, item.rainy, sides.get(item.clean_half, ""))
@@ -52,48 +52,48 @@ LISTS: dict[str, Callable[[Path], list[PairFile]]] = {
 def read_sources(
     recipe: Recipe, root: Path, cache: Path, size: int = VALIDATION_SIZE
 ) -> tuple[list[Source], list[Pair]]:
-    """Open every picture of a recipe once: sources for training, rainy pairs held out.
+    """Open every image of a recipe once: sources for training, rainy pairs held out.
 
-    A background that is held out in one source is held out in all of them. A held-out picture
+    A background that is held out in one source is held out in all of them. A held-out image
     keeps its own rain if the recipe trains on that; others get rain from the recipe's presets, in
     turn, always the same.
 
     Args:
         recipe: What to train on.
         root: The recipe's paths are relative to it.
-        cache: Folder for decoded pictures that do not fit into memory.
-        size: Pixels that a held-out picture's middle has at most, each way.
+        cache: Folder for decoded images that do not fit into memory.
+        size: Pixels that a held-out image's middle has at most, each way.
 
     Raises:
-        ValueError: A folder or picture that cannot be used; names it.
+        ValueError: A folder or image that cannot be used; names it.
     """
     places = list(dict.fromkeys((s.path, s.layout) for s in recipe.data.sources))
     files = {place: LISTS[place[1]](root / place[0]) for place in places}
-    home = [place for place in places for _ in files[place]]  # of each picture
-    pairs = open_pairs([f for place in places for f in files[place]], recipe.data.keep, cache)
-    training, held_out = split_by_background(pairs, recipe.data.validation, recipe.seed)
+    home = [place for place in places for _ in files[place]]  # of each image
+    pairs = open_pairs([f for place in places for f in files[place]], recipe.data.storage, cache)
+    training, validation = split_by_background(pairs, recipe.data.validation, recipe.seed)
     sources = []
     for s in recipe.data.sources:
         kept = [i for i in training if home[i] == (s.path, s.layout)]
         if not kept:
             raise ValueError(
                 f"{root / s.path}: every background is held out; lower data.validation "
-                f"({recipe.data.validation}) or bring more pictures"
+                f"({recipe.data.validation}) or bring more images"
             )
         sources.append(Source(subset(pairs, kept), s.weight, s.rain or None, s.augment))
     presets = sorted({preset for s in recipe.data.sources for preset in s.rain})
     own_rain = {(s.path, s.layout) for s in recipe.data.sources if not s.rain}
-    chosen = [center_crop(pairs[i], size) for i in held_out]
+    chosen = [center_crop(pairs[i], size) for i in validation]
     chosen = [
         pair if home[i] in own_rain else Pair(pair.name, pair.clean)
-        for i, pair in zip(held_out, chosen, strict=True)
+        for i, pair in zip(validation, chosen, strict=True)
     ]
     dry = [pair.name for pair in chosen if pair.rainy is None]
     preset = {name: presets[k % len(presets)] for k, name in enumerate(dry)} if presets else {}
-    return sources, [rained(pair, preset.get(pair.name), recipe.seed) for pair in chosen]
+    return sources, [with_rain(pair, preset.get(pair.name), recipe.seed) for pair in chosen]
 
 
-def rained(pair: Pair, preset: str | None, seed: int) -> Pair:
+def with_rain(pair: Pair, preset: str | None, seed: int) -> Pair:
     """A pair with its own rain, or else with that of a preset; without one nothing falls."""
     if pair.rainy is not None:
         return pair
@@ -147,10 +147,10 @@ def make_crops(sources: list[Source], recipe: Recipe) -> Crops:
     patch = max([data.patch, *(s.patch for s in data.stages)])
     if data.order == "random":
         return Crops(sources, patch, recipe.seed)
-    pictures = len(sources[0].pairs)
-    if pictures < data.batch:
-        raise ValueError(f"data.batch {data.batch} is more than an epoch's {pictures} pictures")
-    return Crops(sources, patch, recipe.seed, epoch=pictures // data.batch * data.batch)
+    images = len(sources[0].pairs)
+    if images < data.batch:
+        raise ValueError(f"data.batch {data.batch} is more than an epoch's {images} images")
+    return Crops(sources, patch, recipe.seed, epoch=images // data.batch * data.batch)
 
 
 def check_batches(data: DataRecipe, size: int) -> None:
@@ -187,7 +187,7 @@ def loader(crops: Crops, batches: Batches, world: World, workers: int | None) ->
         num_workers=workers,
         prefetch_factor=8 if workers else None,
         pin_memory=world.device.type == "cuda",
-        # Forked workers share the decoded pictures; others would each get a copy.
+        # Forked workers share the decoded images; others would each get a copy.
         multiprocessing_context="fork" if forks else None,
     )
 

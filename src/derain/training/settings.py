@@ -9,7 +9,7 @@ class Interrupted(Exception):
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """How a run is carried out; what it trains is the recipe's business."""
 
     device: str = "auto"
@@ -17,7 +17,7 @@ class Settings:
     checkpoint_minutes: float = 5.0  # between checkpoints, each of which validates first
     keep: int = 3  # newest checkpoints
     workers: int | None = None  # that make crops, per process; None: chosen by the processors
-    cache: Path | None = None  # for decoded pictures that do not fit into memory; None: the run's
+    cache: Path | None = None  # for decoded images that do not fit into memory; None: the run's
 
 
 @dataclass

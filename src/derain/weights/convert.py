@@ -4,7 +4,7 @@
 configuration is read off the tensors' names and shapes. Sources of the names: specs/dcsfn.md,
 section 10, and the files of csdwren/PReNet.
 
-The authors of DCSFN feed their network BGR pictures, as OpenCV reads them, and get BGR back. Ours
+The authors of DCSFN feed their network BGR images, as OpenCV reads them, and get BGR back. Ours
 take RGB, so the first and the last convolution have their colours turned round on the way, unless
 ``order="rgb"`` says that a file was trained on RGB. The authors of PReNet feed RGB.
 """
@@ -76,7 +76,7 @@ def convert(path: Path, network: str = "auto", order: Order | None = None) -> Co
         if network not in ("auto", name):
             raise ValueError(f"holds {name}, not {network}")
         reading = read_dcsfn(tensors) if name == "dcsfn" else read_prenet(tensors)
-        check(tensors, reading)
+        check_tensors(tensors, reading)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     state = {
@@ -84,7 +84,7 @@ def convert(path: Path, network: str = "auto", order: Order | None = None) -> Co
         for ours, sources in reading.sources.items()
     }
     if (order or AUTHORS_ORDER[name]) == "bgr":
-        turn_colours_round(state)
+        bgr_to_rgb(state)
     # Every network of ours has a config, which nn.Module does not declare.
     return Converted(name, reading.network.config, state)  # type: ignore[arg-type]
 
@@ -246,7 +246,7 @@ def outputs(tensors: Tensors, name: str) -> int:
     return tensors[name].shape[0]
 
 
-def check(tensors: Tensors, reading: Reading) -> None:
+def check_tensors(tensors: Tensors, reading: Reading) -> None:
     """Compare the tensors that are there with those that should be.
 
     Raises:
@@ -273,10 +273,10 @@ def check(tensors: Tensors, reading: Reading) -> None:
                 )
 
 
-def turn_colours_round(state: Tensors) -> None:
+def bgr_to_rgb(state: Tensors) -> None:
     """Make a network for BGR one for RGB: it reads and gives its channels the other way round."""
     first = "first.conv.weight" if "first.conv.weight" in state else "first.weight"
-    pictures = state[first].unflatten(1, (-1, 3))  # DCSFN reads one, PReNet two
-    state[first] = pictures.flip(2).flatten(1, 2)
+    images = state[first].unflatten(1, (-1, 3))  # DCSFN reads one, PReNet two
+    state[first] = images.flip(2).flatten(1, 2)
     for name in ("last.weight", "last.bias"):
         state[name] = state[name].flip(0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Picture = NDArray[Any]  # (H, W, 3) or (H, W) uint8; the protocol `dcsfn` also takes floats
+AnyImage = NDArray[Any]  # (H, W, 3) or (H, W) uint8; the protocol `dcsfn` also takes floats
 Plane = NDArray[np.float64]
 
 
@@ -27,45 +27,45 @@ def quantise(output: ArrayLike) -> NDArray[np.uint8]:
     return round_half_up(255 * np.clip(output, 0, 1)).astype(np.uint8)
 
 
-def as_rgb(picture: Picture) -> Picture:
-    """Check a uint8 picture and return it as (H, W, 3); grey becomes three equal channels.
+def as_rgb(image: AnyImage) -> AnyImage:
+    """Check a uint8 image and return it as (H, W, 3); grey becomes three equal channels.
 
     Raises:
         ValueError: not uint8, or of another shape.
     """
-    if picture.dtype != np.uint8:
+    if image.dtype != np.uint8:
         raise ValueError(
-            f"metrics take uint8 pictures, this one is {picture.dtype}: "
+            f"metrics take uint8 images, this one is {image.dtype}: "
             "derain.metrics.quantise converts values in [0, 1]"
         )
-    return _three_channels(picture)
+    return _three_channels(image)
 
 
-def as_rgb_values(picture: Picture, allow_floats: bool) -> Plane:
+def as_rgb_values(image: AnyImage, allow_floats: bool) -> Plane:
     """Return (H, W, 3) float64 in 0..255, from uint8 or, if allowed, from floats in [0, 1].
 
     Raises:
         ValueError: of another type or shape.
     """
-    if allow_floats and np.issubdtype(picture.dtype, np.floating):
-        return 255 * _three_channels(picture).astype(np.float64)
-    return as_rgb(picture).astype(np.float64)
+    if allow_floats and np.issubdtype(image.dtype, np.floating):
+        return 255 * _three_channels(image).astype(np.float64)
+    return as_rgb(image).astype(np.float64)
 
 
-def check_same_size(picture: Picture, reference: Picture) -> None:
-    """Refuse to compare pictures of different sizes.
+def check_same_size(image: AnyImage, reference: AnyImage) -> None:
+    """Refuse to compare images of different sizes.
 
     Raises:
         ValueError: the sizes differ; the message names both.
     """
-    if picture.shape[:2] != reference.shape[:2]:
-        sizes = (f"{image.shape[1]}x{image.shape[0]}" for image in (picture, reference))
+    if image.shape[:2] != reference.shape[:2]:
+        sizes = (f"{one.shape[1]}x{one.shape[0]}" for one in (image, reference))
         raise ValueError("sizes differ: " + " and ".join(sizes))
 
 
-def _three_channels(picture: Picture) -> Picture:
-    if picture.ndim == 2:
-        picture = np.broadcast_to(picture[..., None], (*picture.shape, 3))
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
-        raise ValueError(f"metrics take (H, W, 3) or (H, W) arrays, this one is {picture.shape}")
-    return picture
+def _three_channels(image: AnyImage) -> AnyImage:
+    if image.ndim == 2:
+        image = np.broadcast_to(image[..., None], (*image.shape, 3))
+    if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ValueError(f"metrics take (H, W, 3) or (H, W) arrays, this one is {image.shape}")
+    return image

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from derain.evaluation.plot import BOTTOM, HEIGHT, TOP, Level, Point, _apart, scatter
+from derain.evaluation.scatter import BOTTOM, HEIGHT, TOP, Level, Point, _apart, scatter
 
 POINTS = [
     Point("small", 1.0, 25.0, "measured", 24.0),
