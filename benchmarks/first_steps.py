@@ -1,4 +1,4 @@
-"""Does every network learn? 200 steps from scratch on rain made over scikit-image's photographs.
+"""Does every network learn? 200 steps from scratch on synthetic rain over photographs.
 
     python -m benchmarks.first_steps                 # one network of each family
     python -m benchmarks.first_steps mspfn dcsfn     # these
@@ -41,7 +41,7 @@ def learn(name: str) -> str:
     losses, start = [], time.monotonic()
     for step in range(STEPS):
         pairs = [crops[step * BATCH + i] for i in range(BATCH)]
-        rainy, clean = (torch.stack(side).float() / 255 for side in zip(*pairs, strict=True))
+        rainy, clean = (torch.stack(crop).float() / 255 for crop in zip(*pairs, strict=True))
         loss = mspfn_loss(network(rainy.to(memory_format=torch.channels_last)), clean)
         optimiser.zero_grad()
         loss.backward()

@@ -1,4 +1,4 @@
-r"""Statistics of made heavy rain beside those of Rain100H, as a Markdown table.
+r"""Statistics of synthetic heavy rain beside those of Rain100H, as a Markdown table.
 
     python -m benchmarks.rain_statistics ../shared/data/test/rain100h/clean
     python -m benchmarks.rain_statistics ../shared/data/train/clean --pattern "bsds_*" --count 50 \

@@ -3,7 +3,7 @@
     python -m benchmarks.restore [warm] [memory] [sizes] [folder] [cold] [--model M] [--largest MP]
 
 Without a name all of them. Nothing else should run meanwhile. Whole commands and memory are
-measured in processes of their own. The images are scikit-image's photographs with our rain.
+measured in processes of their own. The images are scikit-image's photographs with synthetic rain.
 """
 
 import argparse
@@ -33,11 +33,11 @@ WORK = f"""
 import re, sys
 import numpy as np
 import derain
-model, precision, side = sys.argv[1], sys.argv[2], int(sys.argv[3])
+model, precision, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 engine = derain.load(model, device="cpu", precision=precision).engine
 before = {PEAK}
-engine(np.zeros((1, 3, side, side), np.float32))
-print(1024 * ({PEAK} - before) / side**2)
+engine(np.zeros((1, 3, size, size), np.float32))
+print(1024 * ({PEAK} - before) / size**2)
 """
 
 
@@ -58,9 +58,9 @@ def restore(model: str, *arguments: str) -> tuple[float, float]:
 
 def rainy(width: int, height: int) -> np.ndarray:
     """An image of photographs, with rain."""
-    side = max(width // 3, height // 2) + 1
+    size = max(width // 3, height // 2) + 1
     photographs = (data.astronaut(), data.coffee(), data.rocket())
-    row = np.hstack([cv2.resize(p, (side, side)) for p in photographs])
+    row = np.hstack([cv2.resize(p, (size, size)) for p in photographs])
     clean = np.vstack([row, row[:, ::-1]])[:height, :width]
     rain = RainSynthesizer("rain1400", seed=3)(clean[:1024, :1024]).rainy
     rain = cv2.subtract(rain, np.ascontiguousarray(clean[:1024, :1024]))
@@ -89,7 +89,7 @@ def memory(model: str, folder: Path) -> None:
     """Bytes of work per pixel of a tile: the ``memory`` of a record."""
     for precision in ("auto", "f32"):
         name = derain.load(model, device="cpu", precision=precision).engine.precision
-        small, large = (float(run(WORK, model, precision, side)[1]) for side in ("512", "1024"))
+        small, large = (float(run(WORK, model, precision, size)[1]) for size in ("512", "1024"))
         row(f"work per pixel, {name}", f"{small:.0f} bytes (tile 512), {large:.0f} (1024)")
 
 

@@ -1,10 +1,10 @@
-"""Which weights are best where nothing was trained and nothing is tested: the held-out part.
+"""Which weights are best where nothing was trained and nothing is tested: the validation set.
 
     python -m benchmarks.validation ../shared/data/train                        # all that ship
     python -m benchmarks.validation ../shared/data/train RUN/nafnet-small.onnx
     python -m benchmarks.validation ../shared/data/train recipes/mspfn-lite-heavy.toml
 
-PSNR over RGB, f32, of the middle 256x256 of the images that a recipe holds out (else
+PSNR over RGB, f32, of the middle 256x256 of the images of the validation set of a recipe (else
 `recipes/mspfn-lite.toml`), by the kind of rain they have. This, and never a test set, decides what
 `derain restore` takes by default.
 """
@@ -31,14 +31,14 @@ RECIPE = Path(__file__).parents[1] / "recipes" / "mspfn-lite.toml"
 def validation(
     recipe: Recipe, root: Path, size: int = VALIDATION_SIZE
 ) -> tuple[list[Pair], list[str]]:
-    """What a recipe holds out, and the kind of rain of each: a preset, or the set's own."""
+    """Validation pairs of a recipe, and the kind of rain of each: a preset, or the set's own."""
     with tempfile.TemporaryDirectory() as cache:
         _, pairs = read_sources(recipe, root, Path(cache), size)
     presets = sorted({preset for source in recipe.data.sources for preset in source.rain})
     trained_on_its_own = [s for s in recipe.data.sources if not s.rain and s.layout != "clean"]
     own = {file.name for s in trained_on_its_own for file in LISTS[s.layout](root / s.path)}
-    turn = itertools.cycle(presets)  # as `read_sources` gives them out
-    return pairs, ["the set's own" if pair.name in own else next(turn) for pair in pairs]
+    preset = itertools.cycle(presets)  # as `read_sources` gives them out
+    return pairs, ["the set's own" if pair.name in own else next(preset) for pair in pairs]
 
 
 def mean_by_kind(restore: Callable[[Any], Any], pairs: list[Pair], kinds: list[str]) -> list[float]:

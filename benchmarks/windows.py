@@ -1,4 +1,4 @@
-"""What channel means over windows cost or gain: held-out images up to 512x512, f32, in torch.
+"""What channel means over windows cost or gain: validation images up to 512x512, f32, in torch.
 
     python -m benchmarks.windows ../shared/data/train [MODEL]
 

@@ -1,4 +1,4 @@
-"""Make the images of the README: our own rain on public-domain photographs, and what is left.
+"""Make the images of the README: synthetic rain on public-domain photographs, and what is left.
 
     python examples/make_images.py
 

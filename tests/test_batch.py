@@ -103,13 +103,13 @@ def test_an_unknown_format_lists_the_known_ones(tree):
 
 
 def test_outcomes_come_in_the_order_of_the_jobs_whatever_takes_longer(tmp_path):
-    sides = [300, 0, 20, 150, 20]
-    for k, side in enumerate(sides):
+    sizes = [300, 0, 20, 150, 20]
+    for k, size in enumerate(sizes):
         path = tmp_path / "in" / f"{k}.png"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"no image")
-        if side:
-            Image.fromarray(np.full((side, side, 3), 90, np.uint8)).save(path)
+        if size:
+            Image.fromarray(np.full((size, size, 3), 90, np.uint8)).save(path)
     jobs, _ = batch.plan([str(tmp_path / "in")], str(tmp_path / "out"))
     told: list[batch.Outcome] = []
     restorer = derain.load(device="cpu", precision="f32")

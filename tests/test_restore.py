@@ -26,7 +26,7 @@ class Blur:
 
     def __call__(self, batch):
         assert batch.dtype == np.float32
-        assert all(side % 16 == 0 and side >= 32 for side in batch.shape[2:])
+        assert all(length % 16 == 0 and length >= 32 for length in batch.shape[2:])
         return np.stack([[cv2.blur(c, (3, 3)) for c in image] for image in batch])
 
 
@@ -228,18 +228,18 @@ def test_openvino_starved_of_memory_goes_on_in_smaller_tiles():
 
 
 def test_tiles_follow_the_budget(blur):
-    sides = []
+    tile_sizes = []
     for budget in (10**8, 10**9, 2 * 10**9, 10**10, None):
         blur.budget = budget
-        sides.append(blur.tile_for(4000, 6000))
-        assert blur.tile_for(300, 200) in (300, sides[-1])
-    assert sides == sorted(sides[:-1]) + sides[-1:]
-    assert sides[0] == 256
-    assert sides[1] ** 2 * 6000 + 4000 * 6000 * 10 + 2 * 10**8 <= 10**9
-    assert sides[3] == 1024
+        tile_sizes.append(blur.tile_for(4000, 6000))
+        assert blur.tile_for(300, 200) in (300, tile_sizes[-1])
+    assert tile_sizes == sorted(tile_sizes[:-1]) + tile_sizes[-1:]
+    assert tile_sizes[0] == 256
+    assert tile_sizes[1] ** 2 * 6000 + 4000 * 6000 * 10 + 2 * 10**8 <= 10**9
+    assert tile_sizes[3] == 1024
     blur.budget = 10**9
     blur.record = replace(Blur.record, memory={"f32": 1000})
-    assert sides[1] < blur.tile_for(4000, 6000) <= (560_000_000 / 1000) ** 0.5
+    assert tile_sizes[1] < blur.tile_for(4000, 6000) <= (560_000_000 / 1000) ** 0.5
     blur.record = Blur.record
 
 

@@ -53,9 +53,8 @@ def export(
             OpenVINO computes from it at f32).
         target: Ends in `.onnx`, `.xml` (its weights go into a `.bin` beside it) or `.pt2`.
         precision: A key of ``PRECISIONS``.
-        size: Height and width of the only images that the file will take; sides that the
-            network cannot take are padded inside, as ``Restorer`` pads. None takes any that
-            divide by the record's ``size_multiple``.
+        size: Height and width of the only images that the file will take; one that the network
+            cannot take is padded inside, as ``Restorer`` pads. None takes any that divides by the record's ``size_multiple``.
 
     Raises:
         ValueError: Something of this is impossible, or the file disagrees with torch; nothing is
@@ -138,14 +137,14 @@ def convert_onnx(source: Path, target: Path, precision: str, size: Size | None) 
         multiple = record.size_multiple
         if size[0] % multiple or size[1] % multiple:
             raise ValueError(
-                f"{source}: sides must divide by {multiple} here; the .safetensors file of the "
-                f"same network exports any size"
+                f"{source}: height and width must divide by {multiple} here; the .safetensors file "
+                f"of the same network exports any size"
             )
         record = dataclasses.replace(record, size_multiple=1, minimum_size=1)
         for value in (model.graph.input[0], model.graph.output[0]):
-            for dim, side in zip(value.type.tensor_type.shape.dim[2:], size, strict=True):
-                dim.dim_value = side
-        del model.graph.value_info[:]  # shapes inside, by the names of the old sides
+            for dim, length in zip(value.type.tensor_type.shape.dim[2:], size, strict=True):
+                dim.dim_value = length
+        del model.graph.value_info[:]  # shapes inside, by the names of the old dimensions
     return save_checked(
         target, lambda path: save_graph(path, model, record, precision), original,
         record.size_multiple, precision, size,
@@ -153,7 +152,7 @@ def convert_onnx(source: Path, target: Path, precision: str, size: Size | None) 
 
 
 class PaddedNetwork(nn.Module):
-    """A network for sides that it could not take: pads right and bottom, and crops."""
+    """A network for a size that it could not take: it pads right and bottom, and crops."""
 
     def __init__(self, network: nn.Module, multiple: int) -> None:
         super().__init__()
@@ -182,7 +181,7 @@ class HalfPrecisionWeights(nn.Module):
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without torch's remarks on its own exporters and on packages that are not needed."""
+    """Silence what torch says about its exporters and about packages that are not needed."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -197,28 +196,28 @@ def quiet() -> Iterator[None]:
 def example(
     record: Record, size: Size | None, least: int = 1
 ) -> tuple[Tensor, dict[int, Any] | None]:
-    """An image to trace with, and which of its sides may be others.
+    """An image to trace with, and which of its dimensions are dynamic.
 
     Args:
-        record: Of the network.
-        size: Of the only image that will do.
-        least: Else, how many times the record's ``size_multiple`` a side is at least.
+        record: The record of the network.
+        size: Height and width, where only one size will do.
+        least: Else, how many times the record's ``size_multiple`` a height or width is at least.
     """
     if size:
         return torch.rand(1, 3, *size), None
     multiple = record.size_multiple
     height, width = (torch.export.Dim(name, min=least, max=8192) for name in ("h", "w"))
-    sides = {2: multiple * height, 3: multiple * width} if multiple > 1 else {2: height, 3: width}
+    dynamic = {2: multiple * height, 3: multiple * width} if multiple > 1 else {2: height, 3: width}
     # Small numbers of different height and width, so that none is taken for a constant.
-    return torch.rand(1, 3, 5 * multiple, 6 * multiple), sides
+    return torch.rand(1, 3, 5 * multiple, 6 * multiple), dynamic
 
 
 def onnx_graph(network: nn.Module, record: Record, size: Size | None) -> onnx.ModelProto:
     """The network as an ONNX graph."""
-    image, sides = example(record, size)
+    image, dynamic = example(record, size)
     with quiet():
         program = torch.onnx.export(
-            network, (image,), dynamo=True, dynamic_shapes=(sides,) if sides else None,
+            network, (image,), dynamo=True, dynamic_shapes=(dynamic,) if dynamic else None,
             verbose=False, input_names=["rainy"], output_names=["derained"],
         )  # fmt: skip
     assert program is not None
@@ -269,10 +268,10 @@ def save_program(
     """Write a network as `.pt2`, for ``torch.export.load``; the record is among the extra files."""
     if precision != "f32":
         network = HalfPrecisionWeights(network, PRECISIONS[precision]).eval()
-    image, sides = example(record, size, least=2)  # torch takes sides of 1 for constants
+    image, dynamic = example(record, size, least=2)  # torch takes a length of 1 for a constant
     with quiet(), torch.no_grad():
         program = torch.export.export(
-            network, (image,), dynamic_shapes=(sides,) if sides else None, strict=False
+            network, (image,), dynamic_shapes=(dynamic,) if dynamic else None, strict=False
         )
         torch.export.save(program, path, extra_files={KEY: record.to_json()})
 

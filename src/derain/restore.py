@@ -24,7 +24,7 @@ from derain.weights.record import Record
 TILE = 1024  # pixels
 WHOLE = TILE * TILE  # pixels; an image up to this size goes through in one piece
 SMALLEST = 64  # pixels; the smallest tile
-SHARE = 1 / 4  # of free memory, the default budget
+BUDGET_FRACTION = 1 / 4  # of free memory, where no budget is given
 PROGRAM = 200_000_000  # bytes: Python, the libraries, a network's weights
 HELD = 10  # bytes per byte of a channel: what decoding, restoring and encoding hold of an image
 WORK = {"f32": 6000, "bf16": 3000}  # bytes per pixel of a tile, where a record does not tell
@@ -68,7 +68,7 @@ class Restorer:
         Args:
             image: A path; a Pillow image; or an array (H, W), (H, W, 3) or (H, W, 4): uint8,
                 uint16, or float in [0, 1]. The fourth channel is alpha and stays as it is.
-            tile: ``auto``, ``off``, or the side of a tile in pixels.
+            tile: ``auto``, ``off``, or the tile size in pixels.
             strength: 0 returns the input, 1 the network's result, between them a blend.
 
         Raises:
@@ -97,18 +97,20 @@ class Restorer:
         if not 0 <= strength <= 1:
             raise ValueError(f"strength must be in 0..1: {strength}")
         height, width = pixels.shape[:2]
-        side = self.tile_for(height, width, tile, pixels.itemsize)
+        tile_size = self.tile_for(height, width, tile, pixels.itemsize)
         while True:
             try:
-                return self._restore_in_tiles(pixels, side, strength)
+                return self._restore_in_tiles(pixels, tile_size, strength)
             except (MemoryError, RuntimeError) as error:
-                if not ran_out(error) or side < 2 * SMALLEST:
+                if not ran_out(error) or tile_size < 2 * SMALLEST:
                     raise
-                side //= 2
-                self._most = side * side
-                warnings.warn(f"memory ran out; going on in tiles of {side}", stacklevel=2)
+                tile_size //= 2
+                self._most = tile_size**2
+                warnings.warn(f"memory ran out; going on in tiles of {tile_size}", stacklevel=2)
 
-    def _restore_in_tiles(self, pixels: NDArray[Any], side: int, strength: float) -> NDArray[Any]:
+    def _restore_in_tiles(
+        self, pixels: NDArray[Any], tile_size: int, strength: float
+    ) -> NDArray[Any]:
         top = np.float32(np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
         height, width = pixels.shape[:2]
         result = np.empty_like(pixels)
@@ -117,8 +119,8 @@ class Restorer:
             return pixels[rows, columns].astype(np.float32) / top
 
         strips = restore_tiled(
-            self._run, read, (height, width), side,
-            overlap_for(self.record, side), self.record.size_multiple,
+            self._run, read, (height, width), tile_size,
+            overlap_for(self.record, tile_size), self.record.size_multiple,
         )  # fmt: skip
         for first, strip in strips:
             rows = slice(first, first + len(strip))
@@ -129,12 +131,12 @@ class Restorer:
         return result
 
     def tile_for(self, height: int, width: int, tile: int | str = "auto", itemsize: int = 1) -> int:
-        """The longest side of the tiles for an image; the image's own where it is whole.
+        """The tile size for an image; its longer dimension where the image goes through whole.
 
         Args:
-            height: Of the image, in pixels.
-            width: Of the image, in pixels.
-            tile: ``auto``, ``off``, or the longest side of a tile in pixels.
+            height: Height of the image in pixels.
+            width: Width of the image in pixels.
+            tile: ``auto``, ``off``, or the tile size in pixels.
             itemsize: Bytes per value of the image.
 
         Raises:
@@ -145,8 +147,8 @@ class Restorer:
             return whole
         if tile == "auto":
             most = self._pixels_that_fit(HELD * itemsize * height * width)
-            side = min(TILE, max(math.isqrt(most), 4 * SMALLEST))
-            return whole if height * width <= min(WHOLE, max(most, side * side)) else side
+            tile_size = min(TILE, max(math.isqrt(most), 4 * SMALLEST))
+            return whole if height * width <= min(WHOLE, max(most, tile_size**2)) else tile_size
         if not str(tile).isdigit() or int(tile) < SMALLEST:
             raise ValueError(f"tile must be auto, off or at least {SMALLEST}: {tile}")
         return min(int(tile), whole)
@@ -155,7 +157,7 @@ class Restorer:
         """How many pixels a tile may have beside so many bytes that the image holds."""
         budget = self.budget
         if budget is None:
-            budget = int(SHARE * free_bytes(self.choice.device))
+            budget = int(BUDGET_FRACTION * free_bytes(self.choice.device))
         precision = self.engine.precision
         work = self.record.memory.get(precision) or WORK.get(precision, WORK["f32"])
         return min(max(budget - PROGRAM - held, 0) // work, self._most)
@@ -214,20 +216,20 @@ class Restorer:
         return result
 
 
-def overlap_for(record: Record, side: int) -> Overlap:
+def overlap_for(record: Record, tile_size: int) -> Overlap:
     """How tiles of a network overlap; docs/tiles.md has the measurements.
 
-    Convolutions feel a tile's border 64 pixels deep, and windows half of their side deeper; with
+    Convolutions feel a tile's border 64 pixels deep, and windows half of their size deeper; with
     that left out, tiles give what the whole image gives. Means over the whole tile differ from
     tile to tile at any depth: there an overlap serves to blend.
 
     Args:
-        record: Of the network.
-        side: Of a tile; the overlap is at most half of it.
+        record: The record of the network.
+        tile_size: Pixels; the overlap is at most half of it.
     """
     window = record.options.get("window")
     shared, margin = (128 + window, 56 + window // 2) if window else (64, 16)
-    fitting = min(shared, side // 2)
+    fitting = min(shared, tile_size // 2)
     return Overlap(fitting, margin * fitting // shared)
 
 

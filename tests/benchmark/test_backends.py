@@ -1,4 +1,4 @@
-"""Ways to run a network compute the same, whatever they cost."""
+"""Backends compute the same, whatever they cost."""
 
 import numpy as np
 import pytest

@@ -85,7 +85,7 @@ def test_mistakes_are_one_line_that_names_them(folders: tuple[Path, Path]) -> No
     (clean / "b.png").unlink()
     result = run(out, clean)
     assert isinstance(result.exception, ValueError)  # main() makes one line of it
-    assert str(result.exception) == f"{out / 'b.png'} has no partner in {clean}"
+    assert str(result.exception) == f"{out / 'b.png'}: no matching image in {clean}"
     assert "choose one" in str(run(out, clean, "--json", "--csv").exception)
     assert "unknown metric 'lpips'; known: psnr" in str(run(out, clean, "-m", "lpips").exception)
     assert "unknown protocol 'z'" in str(run(out, out, "--protocol", "z").exception)

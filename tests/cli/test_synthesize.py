@@ -53,7 +53,7 @@ def test_a_preview_is_one_sheet(derain, clean, tmp_path):
         (["--preset", "rain100x"], "unknown preset 'rain100x'; known"),
         (["--set", "angel=3"], "angel"),
         (["--set", "angle"], "NAME=NUMBER or NAME=LOW..HIGH"),
-        (["--target", "wet"], "veiled or clean"),
+        (["--target", "wet"], "hazy or clean"),
         (["--preset", "rain100l", "--set", "mean=0.3..0.1"], "mean"),
     ],
 )

@@ -27,10 +27,10 @@ def shared() -> Path:
 
 @dataclass
 class Halfway:
-    """An engine that removes a share of what lies above its threshold, and counts its calls."""
+    """An engine that removes a fraction of what lies above its threshold, and counts its calls."""
 
     record: Record
-    share: float = 0.5
+    fraction: float = 0.5
     fail_at: int | None = None  # the call at which it is interrupted
     calls: int = 0
     name: str = "fake"
@@ -42,7 +42,7 @@ class Halfway:
         self.calls += 1
         if self.calls == self.fail_at:
             raise KeyboardInterrupt
-        return batch - np.float32(self.share) * np.maximum(batch - np.float32(0.7), 0)
+        return batch - np.float32(self.fraction) * np.maximum(batch - np.float32(0.7), 0)
 
     def restorer(self) -> Restorer:
         self.loaded.append(True)
@@ -56,7 +56,7 @@ def engine() -> Halfway:
 
 @pytest.fixture
 def make_model(tmp_path: Path) -> Callable[..., EvaluationModel]:
-    """A candidate of an engine; equal names are equal files, so share a cache."""
+    """A model of an engine; equal names are equal files, so share a cache."""
 
     def make(engine: Halfway, name: str = "half") -> EvaluationModel:
         path = tmp_path / f"{name}.onnx"

@@ -152,7 +152,7 @@ def test_models_and_changed_images_are_measured_anew(
     world: Path, engine: Halfway, make_model: Maker
 ) -> None:
     run([make_model(engine)], world)
-    other = type(engine)(engine.record, share=1)
+    other = type(engine)(engine.record, fraction=1)
     run([make_model(other, "other")], world)
     assert other.calls == 5
     for name in ("rainy", "clean"):
@@ -195,7 +195,7 @@ def test_a_broken_image_is_named_and_the_others_are_kept(
 def test_what_a_network_does_wrong_is_named(
     world: Path, engine: Halfway, make_model: Maker
 ) -> None:
-    engine.share = math.nan
+    engine.fraction = math.nan
     with pytest.raises(ValueError, match=r"rainy/1.png: half: .*not finite"):
         run([make_model(engine)], world)
 

@@ -19,7 +19,7 @@ Maker = Callable[..., EvaluationModel]
 @pytest.fixture
 def results(world: Path, engine: Any, make_model: Maker) -> list[Measured]:
     """The rainy input, PReNet, and a worse network without published figures."""
-    worse = type(engine)(replace(engine.record, network="nafnet"), share=-2.0)
+    worse = type(engine)(replace(engine.record, network="nafnet"), fraction=-2.0)
     models = [rainy_input(), make_model(worse, "worse"), make_model(engine)]
     return evaluate(models, [find_set(world, "rain100h")], Plan(), world.parent / "cache")
 

@@ -57,15 +57,17 @@ def test_two_files_need_not_share_a_name(folders: tuple[Path, Path]) -> None:
     assert list(result.means) == ["ssim"]
 
 
-def test_a_missing_partner_is_named(folders: tuple[Path, Path]) -> None:
+def test_an_image_without_a_match_is_named(folders: tuple[Path, Path]) -> None:
     rainy, clean = folders
     (rainy / "sub" / "a.png").unlink()
-    with pytest.raises(ValueError, match=r"clean/sub/a.bmp has no partner in .*rainy$"):
+    with pytest.raises(ValueError, match=r"clean/sub/a.bmp: no matching image in .*rainy$"):
         find_pairs(rainy, clean)
     (clean / "sub" / "a.bmp").unlink()
     (clean / "a.bmp").unlink()
     (clean / "b.bmp").rename(clean / "c.bmp")
-    with pytest.raises(ValueError, match=r"rainy/a.png has no partner in .* \(1 more like it\)"):
+    with pytest.raises(
+        ValueError, match=r"rainy/a.png: no matching image in .* \(1 more like it\)"
+    ):
         find_pairs(rainy, clean)
 
 

@@ -36,8 +36,8 @@ def test_spatial_entropy_of_known_histograms() -> None:
 
 def test_spatial_entropy_equals_that_of_the_histogram() -> None:
     blocks = np.random.default_rng(0).integers(0, 40, (50, 8, 8)).astype(np.float64)
-    shares = np.array([np.bincount(b.astype(int).ravel(), minlength=256) for b in blocks]) / 64
-    bits = np.where(shares > 0, -shares * np.log2(np.where(shares > 0, shares, 1)), 0)
+    fractions = np.array([np.bincount(b.astype(int).ravel(), minlength=256) for b in blocks]) / 64
+    bits = np.where(fractions > 0, -fractions * np.log2(np.where(fractions > 0, fractions, 1)), 0)
     np.testing.assert_allclose(spatial_entropy(blocks), bits.sum(axis=1), atol=1e-12)
 
 
@@ -58,8 +58,8 @@ def test_spectral_entropy_agrees_with_scipys_dct() -> None:
     blocks = np.random.default_rng(0).integers(0, 256, (20, 8, 8)).astype(np.float64)
     energy = fft.dctn(blocks, axes=(1, 2), norm="ortho") ** 2
     energy[:, 0, 0] = 1e-16
-    share = energy / energy.sum(axis=(1, 2), keepdims=True)
-    expected = -(share * np.log2(share)).sum(axis=(1, 2))
+    fraction = energy / energy.sum(axis=(1, 2), keepdims=True)
+    expected = -(fraction * np.log2(fraction)).sum(axis=(1, 2))
     np.testing.assert_allclose(spectral_entropy(blocks), expected, atol=1e-10)
 
 

@@ -242,8 +242,8 @@ def test_box_pyramid_averages_blocks_of_the_full_image() -> None:
     image = torch.rand(2, 3, 8, 12)
     levels = image_pyramid(image, 3, "box")
     assert torch.equal(levels[0], image)
-    for level, side in ((1, 2), (2, 4)):
-        blocks = image.numpy().reshape(2, 3, 8 // side, side, 12 // side, side)
+    for level, block in ((1, 2), (2, 4)):
+        blocks = image.numpy().reshape(2, 3, 8 // block, block, 12 // block, block)
         np.testing.assert_allclose(levels[level], blocks.mean((3, 5)), atol=1e-6)
 
 
@@ -519,7 +519,7 @@ def test_the_exported_multiple_leaves_no_odd_size_inside() -> None:
             part.register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[0].shape[-2:]))
     net(torch.rand(1, 3, 16, 48))
     assert sizes
-    assert all(side % 2 == 0 for size in sizes for side in size)
+    assert all(length % 2 == 0 for size in sizes for length in size)
 
 
 def test_a_batch_gives_what_its_images_give_alone() -> None:

@@ -95,11 +95,11 @@ def test_images_may_be_smaller_than_a_window(family, size):
     assert result.isfinite().all()
 
 
-@pytest.mark.parametrize(("step", "side"), [(1, 160), (4, 40), (16, 10), (32, 8)])
-def test_a_window_averages_what_it_covers_and_nothing_else(step, side):
-    x = torch.rand(1, 2, side, side)
+@pytest.mark.parametrize(("step", "size"), [(1, 160), (4, 40), (16, 10), (32, 8)])
+def test_a_window_averages_what_it_covers_and_nothing_else(step, size):
+    x = torch.rand(1, 2, size, size)
     means = attend(x, lambda m: m, 96, step) / x
-    middle = side // 2
+    middle = size // 2
     reach = 96 // 2 // step + 16 // step + 1
     far = x.clone()
     far[..., middle + reach :] = 0

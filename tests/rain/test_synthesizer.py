@@ -120,9 +120,9 @@ def test_override_holds_number_or_range():
 def test_override_of_a_mixture_reaches_the_presets_that_have_it():
     synth = RainSynthesizer("mspfn-train", {"bar_probability": 1})
     drawn = [synth(CLEAN, index=index).params for index in range(30)]
-    shares = [p["bar_probability"] for p in drawn if "bar_probability" in p]
-    assert shares
-    assert all(np.all(np.array(share) == 1) for share in shares)
+    probabilities = [p["bar_probability"] for p in drawn if "bar_probability" in p]
+    assert probabilities
+    assert all(np.all(np.array(probability) == 1) for probability in probabilities)
 
 
 @pytest.mark.parametrize(

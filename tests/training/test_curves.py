@@ -31,9 +31,9 @@ def test_every_run_has_a_curve_of_its_own_colour(tmp_path):
             assert image is not None
             images.append(image.astype(int))
         orange = np.array([14, 127, 255])  # the second colour, BGR
-        shares = [(np.abs(p - orange).sum(2) < 60).mean() for p in images]
-        assert shares[0] == 0
-        assert shares[1] > 1e-3
+        fractions = [(np.abs(p - orange).sum(2) < 60).mean() for p in images]
+        assert fractions[0] == 0
+        assert fractions[1] > 1e-3
 
 
 def test_a_row_that_a_crash_cut_off_is_left_out(tmp_path):

@@ -39,10 +39,10 @@ def test_a_time_budget_moves_the_stages_forward():
     assert stage_of(DATA, 0.49) == (32, 8)
     assert stage_of(DATA, 0.5) == (48, 4)
     assert stage_of(DATA, 1.0) == (64, 12)
-    share = 0.0
-    batches = iter(Batches(DATA, 0, 10**6, share=lambda: share))
+    progress = 0.0
+    batches = iter(Batches(DATA, 0, 10**6, progress=lambda: progress))
     assert next(batches)[0][1] == 32
-    share = 0.8
+    progress = 0.8
     assert next(batches)[0][1] == 64
 
 
@@ -56,10 +56,10 @@ def test_any_layout_of_a_public_set_can_be_trained_on(tmp_path):
     files = list_set(tmp_path / "Rain13K")
     assert [file.name for file in files] == ["1", "2"]
     assert all("target" in str(f.clean) and "input" in str(f.rainy) for f in files)
-    side = list_set(tmp_path / "Rain13K" / "input:clean-right")
-    pair = side[0].read()
+    files = list_set(tmp_path / "Rain13K" / "input:clean-right")
+    pair = files[0].read()
     assert pair.rainy is not None
-    both = cv2.imread(str(side[0].clean))
+    both = cv2.imread(str(files[0].clean))
     assert both is not None
     assert np.array_equal(np.hstack([pair.rainy, pair.clean])[..., ::-1], both)
 
@@ -108,7 +108,9 @@ def test_held_out_pairs_have_the_rain_that_is_trained_on(data, recipe, tmp_path)
 
 def test_holding_everything_out_is_named(data, recipe, tmp_path):
     greedy = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, validation=10))
-    with pytest.raises(ValueError, match=r"every background is held out; lower data\.validation"):
+    with pytest.raises(
+        ValueError, match=r"every background is used for validation; lower data\.validation"
+    ):
         read_sources(greedy, data, tmp_path)
 
 

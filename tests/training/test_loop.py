@@ -143,7 +143,7 @@ def test_a_loss_that_is_not_finite_is_retried_once_at_half_the_rate(data, recipe
     remarks = []
     with pytest.raises(FloatingPointError, match="again after going on at half") as error:
         train(mad, data, run, QUICK, on_step=lambda p: remarks.append(p.remark))
-    assert any("going on from step-000000000.pt at half the rate" in r for r in remarks)
+    assert any("going on from step-000000000.pt at half the learning rate" in r for r in remarks)
     saved = sorted(run.glob("bad-batch-*.npz"))
     assert saved
     assert saved[0].name in str(error.value)

@@ -36,7 +36,7 @@ def describe(before: float | None) -> dict[str, str | float | None]:
 
 
 def busy(seconds: float = 0.5) -> float | None:
-    """Share of the processor that is in use while we only wait; None where unknown."""
+    """Fraction of the processor that is in use while we only wait; None where unknown."""
     counters = Path("/proc/stat")
     if not counters.exists():
         return None

@@ -15,7 +15,7 @@ from derain.benchmark.models import ModelFiles
 from derain.benchmark.worker import Failed, Worker
 from derain.engines import Batch
 
-PAUSE = 0.02  # seconds between two turns, in which threads that still wait for work fall asleep
+PAUSE = 0.02  # seconds between two runs, in which threads that still wait for work fall asleep
 LEAST = 3  # rounds, whatever the time
 
 
@@ -35,7 +35,7 @@ class BenchmarkRow:
     images_per_second: float | None = None
     megapixels_per_second: float | None = None
     gflop_per_second: float | None = None
-    share: float | None = None  # of the measured matrix rate in the same precision
+    limit_fraction: float | None = None  # of the measured matrix rate in the same precision
     peak_bytes: int | None = None  # of the whole process: interpreter, engine, network, image
     agreement_db: float | None = None  # PSNR against the reference; None: it is the reference
     default: bool = False  # whether `derain restore` runs it so here
@@ -80,7 +80,7 @@ class Candidate:
         except Failed as error:
             self._give_up(error)
 
-    def turn(self) -> None:
+    def run(self) -> None:
         """Run it once, if it can."""
         if not self._worker:
             return
@@ -114,12 +114,12 @@ def measure(
     """Measure backends on one image, interleaved.
 
     Every backend lives in a process of its own, is loaded and run once unmeasured, and then
-    takes its turn in every round while all others sleep.
+    runs once in every round while all others sleep.
 
     Args:
         model: The network.
         size: Height and width of the image.
-        wanted: Ways to run it; one whose file is missing is left out.
+        wanted: Backends to run it; one whose file is missing is left out.
         rates: FLOP/s of matrix products by device and precision.
         default: The one that `derain restore` would take.
         settings: Runs, time, threads.
@@ -146,7 +146,7 @@ def measure(
             if done >= LEAST and time.monotonic() - start > settings.seconds:
                 break
             for one in candidates:
-                one.turn()
+                one.run()
     finally:
         for one in candidates:
             one.close()
@@ -204,7 +204,7 @@ def row(
         images_per_second=1 / seconds,
         megapixels_per_second=size[0] * size[1] / 1e6 / seconds,
         gflop_per_second=flop / seconds / 1e9 if flop else None,
-        share=flop / seconds / rate if flop and rate else None,
+        limit_fraction=flop / seconds / rate if flop and rate else None,
         peak_bytes=one.peak,
         agreement_db=None if expected is None else agreement(one.result, expected),
         default=default,
@@ -218,6 +218,6 @@ def agreement(result: Batch, expected: Batch) -> float:
 
 
 def spread(times: Sequence[float]) -> float:
-    """Half the distance of the quartiles, as a share of the median."""
+    """Half the distance of the quartiles, as a fraction of the median."""
     low, middle, high = np.percentile(times, (25, 50, 75))
     return float((high - low) / 2 / middle)

@@ -1,4 +1,4 @@
-"""Work in a process of its own, one turn at a time: its time and its memory are nobody else's.
+"""Work in a process of its own, one run at a time: its time and its memory are nobody else's.
 
 A network that waits for its turn costs nothing but memory, so that many can be measured round by
 round and a noisy moment of the machine hits all of them alike.

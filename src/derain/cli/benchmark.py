@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from derain.benchmark.curve import Point
     from derain.benchmark.measure import BenchmarkRow
 
-BUSY = 0.1  # share of the processor that others may use before we warn
+BUSY = 0.1  # fraction of the processor that others may use before we warn
 
 
 def benchmark(
@@ -71,7 +71,7 @@ def benchmark(
     from derain.cli.console import note
     from derain.cli.export import parse_size
 
-    sizes = [sides for text in size or ["384x512"] if (sides := parse_size(text))]
+    sizes = [parsed for text in size or ["384x512"] if (parsed := parse_size(text))]
     if len(sizes) < len(size or []):
         raise ValueError("--size must be HEIGHTxWIDTH here, such as 384x512")
     if json_ and not json_.parent.is_dir():
@@ -163,14 +163,14 @@ def cells(row: "BenchmarkRow") -> list[str]:
         f"{row.images_per_second:.2f}",
         f"{row.megapixels_per_second:.2f}",
         f"{row.gflop_per_second:.0f}" if row.gflop_per_second else "",
-        f"{row.share:.0%}" if row.share else "",
+        f"{row.limit_fraction:.0%}" if row.limit_fraction else "",
         f"{row.peak_bytes / 1e6:.0f}" if row.peak_bytes else "",
         "reference" if row.agreement_db is None else f"{row.agreement_db:.1f}",
     ]
 
 
 def compared(rows: "Sequence[BenchmarkRow]") -> str:
-    """What `derain restore` uses, beside the papers' way and the limit."""
+    """What `derain restore` uses, beside the papers' code and the limit."""
     used = next((row for row in rows if row.default and row.seconds), None)
     if used is None or used.seconds is None:
         return ""
@@ -178,8 +178,8 @@ def compared(rows: "Sequence[BenchmarkRow]") -> str:
     published = next((r.seconds for r in rows if r.engine == "torch-published" and r.seconds), None)
     if published:
         text += f": {published / used.seconds:.1f} times as fast as torch-published"
-    if used.share:
-        text += f", {used.share:.0%} of what this machine's matrix products reach"
+    if used.limit_fraction:
+        text += f", {used.limit_fraction:.0%} of what this machine's matrix products reach"
     return text
 
 

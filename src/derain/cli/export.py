@@ -40,10 +40,10 @@ def export(
     source = catalog.find_weights(model, engine)
     if target.exists() and target.samefile(source):
         raise ValueError(f"{target}: would replace the file that is exported")
-    sides = parse_size(size)
-    difference, psnr = write(source, target, precision, sides)
+    fixed_size = parse_size(size)
+    difference, psnr = write(source, target, precision, fixed_size)
     megabytes = sum(p.stat().st_size for p in files(target)) / 1e6
-    takes = f"{sides[0]} high, {sides[1]} wide" if sides else "any size"
+    takes = f"{fixed_size[0]} high, {fixed_size[1]} wide" if fixed_size else "any size"
     typer.echo(
         f"{target}: {takes}, weights in {precision}, {megabytes:.1f} MB; differs from torch at f32 "
         f"by at most {difference:.1e} ({psnr:.1f} dB)"

@@ -13,7 +13,7 @@ def plot(
     ),
     against: Annotated[str, typer.Option(help="step or minutes.")] = "step",
 ) -> None:
-    """Draw loss and held-out PSNR of several runs into one image."""
+    """Draw loss and validation PSNR of several runs into one image."""
     from derain.training.curves import plot_runs
 
     plot_runs(runs, out, against)

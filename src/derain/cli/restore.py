@@ -106,8 +106,8 @@ def what_runs(restorer: "Restorer", tile: str) -> str:
     import derain
 
     record, engine = restorer.record, restorer.engine
-    side = restorer.tile_for(4000, 6000, tile)  # of a large photograph
-    tiles = "no tiles" if tile == "off" else f"tiles up to {side}"
+    tile_size = restorer.tile_for(4000, 6000, tile)  # of a large photograph
+    tiles = "no tiles" if tile == "off" else f"tiles up to {tile_size}"
     return (
         f"derain {derain.__version__}: {record.name} ({record.parameters / 1e6:.2f} M parameters), "
         f"{engine.name} on {engine.device} ({restorer.choice.reason}), {engine.precision}, {tiles}"

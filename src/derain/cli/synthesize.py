@@ -19,7 +19,7 @@ def synthesize(
         typer.Option("--set", help="Change a range: angle=60..120 or mean=0.2; repeatable."),
     ] = None,
     target: Annotated[
-        str, typer.Option(help="Target of the real presets: veiled keeps their haze, or clean.")
+        str, typer.Option(help="Target of the real presets: hazy keeps their haze, or clean.")
     ] = "hazy",
     layers: Annotated[
         Path | None, typer.Option(help="A folder with your own photographs of rain on black.")
@@ -43,7 +43,7 @@ def synthesize(
         note(f"{out}: every preset on {first_image(clean).name}")
         return
     if target not in ("hazy", "clean"):
-        raise ValueError(f"--target must be veiled or clean: {target}")
+        raise ValueError(f"--target must be hazy or clean: {target}")
     with progress("pairs") as show:
         result = synthesize_folder(
             clean, out, preset,

@@ -103,15 +103,15 @@ def shown_progress() -> Iterator[Callable[["Progress"], None]]:
             nonlocal said
             psnr = f"{p.psnr:.2f} dB" if p.psnr else "-"
             text = (
-                f"step {p.step}  {p.rate:.2f}/s  waiting {100 * p.waiting:.0f} %  "
-                f"loss {p.loss:.4f}  held out {psnr}"
+                f"step {p.step}  {p.steps_per_second:.2f}/s  waiting {100 * p.waiting:.0f} %  "
+                f"loss {p.loss:.4f}  validation {psnr}"
             )
-            bar.update(task, completed=p.share, description=text)
+            bar.update(task, completed=p.fraction, description=text)
             if p.remark:
                 note(p.remark)
             if not err.is_terminal and time.monotonic() - said > 60:
                 said = time.monotonic()
-                note(f"{100 * p.share:5.1f} %  {text}")
+                note(f"{100 * p.fraction:5.1f} %  {text}")
 
         yield show
 

@@ -1,4 +1,4 @@
-"""Random training crops: pairs as they are, or clean images with rain made on the crop.
+"""Random training crops: pairs as they are, or clean images with synthetic rain on the crop.
 
 Item ``index`` depends on (seed, index, patch) alone, whatever the workers and their order, so a
 run can be stopped and go on with exactly the crops it would have seen.
@@ -43,7 +43,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
 
     Args:
         sources: What is drawn from.
-        patch: Side of a crop in pixels; the largest that will be asked for.
+        patch: Size of a crop in pixels; the largest that will be asked for.
         seed: Other seeds draw other crops.
         epoch: Items in an epoch, in which no image comes twice; 0 draws each item freely.
 
@@ -80,8 +80,8 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         window = slice(top, top + patch), slice(left, left + patch)
         clean = pair.clean[window]
         if source.rain is None:
-            turn = {"none": 1, "mirror": 2, "dihedral": 8}[source.augment]
-            k = 4 * int(rng.integers(2)) if turn == 2 else int(rng.integers(turn))
+            symmetries = {"none": 1, "mirror": 2, "dihedral": 8}[source.augment]
+            k = 4 * int(rng.integers(2)) if symmetries == 2 else int(rng.integers(symmetries))
             rainy = clean if pair.rainy is None else pair.rainy[window]
             return to_tensor(dihedral(rainy, k)), to_tensor(dihedral(clean, k))
         clean = dihedral(clean, int(rng.integers(8)))
@@ -130,8 +130,8 @@ def to_tensor(image: Image8) -> Tensor:
 
 
 def center_crop(pair: Pair, size: int) -> Pair:
-    """The middle of a pair, at most ``size`` on each side, sides divisible by 16."""
-    height, width = (min(size, side) // 16 * 16 for side in pair.clean.shape[:2])
+    """The middle of a pair, at most ``size`` high and wide, both divisible by 16."""
+    height, width = (min(size, length) // 16 * 16 for length in pair.clean.shape[:2])
     top, left = (pair.clean.shape[0] - height) // 2, (pair.clean.shape[1] - width) // 2
     window = slice(top, top + height), slice(left, left + width)
     return Pair(pair.name, pair.clean[window], None if pair.rainy is None else pair.rainy[window])

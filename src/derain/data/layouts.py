@@ -24,8 +24,8 @@ _CLEAN = (
     "cleansamples", ".",
 )  # fmt: skip
 
-# A rainy image's name -> the clean one's; the first that is there is the partner
-_PARTNERS = (
+# A rainy image's name -> the clean one's; the first that is there is taken
+_CLEAN_NAMES = (
     (r"(.+)", r"\1"),  # 12, 12: MSPFN, MPRNet, DRSformer
     (r"rain-(\d+)", r"norain-\1"),  # JORDER's and PReNet's Rain100 and Rain800
     (r"(norain-\d+)x2", r"\1"),  # Rain200 as its authors zip it
@@ -85,7 +85,7 @@ def find_set(root: Path, what: str) -> Found:
             is no ground truth.
 
     Raises:
-        ValueError: Unknown or absent set, no images, or an image without a partner; says what
+        ValueError: Unknown or absent set, no images, or an image without a matching one; says what
             is looked for.
     """
     text, colon, hint = what.rpartition(":")
@@ -190,23 +190,23 @@ def _in_order(name: str) -> list[tuple[int, str]]:
 
 
 def _items(folder: Path, public: PublicSet | None, hint: str) -> list[Item]:
-    side = hint.removeprefix("clean-") if hint.startswith("clean-") else ""
+    asked_half = hint.removeprefix("clean-") if hint.startswith("clean-") else ""
     real = hint == "real" or (not hint and public is not None and public.real)
     roots = _TRAIN_ROOTS if public and public.training else _TEST_ROOTS
     for place in [p for root in roots if (p := _child(folder, root))]:
         rainy = next((f for name in _RAINY if (f := _child(place, name)) and _images(f)), None)
         if rainy and real:
             return _real(_images(rainy))
-        if rainy and not side:
+        if rainy and not asked_half:
             clean = [f for name in _CLEAN if (f := _child(place, name)) and _images(f)]
             if clean:
                 return _pairs(rainy, clean[0])
         images = _images(place)
         if images and real:
             return _real(images)
-        if images and not side and (items := _pairs_in_one_folder(images)):
+        if images and not asked_half and (items := _pairs_in_one_folder(images)):
             return items
-        half = side or (public.clean_half if public else "")
+        half = asked_half or (public.clean_half if public else "")
         if images and half:
             return [Item(name, path, path, half) for name, path in images.items()]
         if images and public is None:
@@ -222,8 +222,8 @@ def _real(images: dict[str, Path]) -> list[Item]:
     return [Item(name, path) for name, path in images.items()]
 
 
-def _partner(name: str, clean: dict[str, Path], but: str = "") -> Path | None:
-    for pattern, replacement in _PARTNERS:
+def _match(name: str, clean: dict[str, Path], but: str = "") -> Path | None:
+    for pattern, replacement in _CLEAN_NAMES:
         if match := re.fullmatch(pattern, name):
             candidate = match.expand(replacement)
             if candidate in clean and candidate != but:
@@ -233,19 +233,19 @@ def _partner(name: str, clean: dict[str, Path], but: str = "") -> Path | None:
 
 def _pairs(rainy: Path, clean: Path) -> list[Item]:
     known = _images(clean)
-    items = [Item(name, path, _partner(name, known)) for name, path in _images(rainy).items()]
+    items = [Item(name, path, _match(name, known)) for name, path in _images(rainy).items()]
     used = {item.clean for item in items}
-    # A folder around that of the rainy images may hold more than their partners
+    # A folder around that of the rainy images may hold more than their clean images
     unused = [] if rainy.is_relative_to(clean) else [p for p in known.values() if p not in used]
     missing = [item.rainy for item in items if item.clean is None]
-    for alone, folder in ((missing, clean), (unused, rainy)):
+    for alone, kind, folder in ((missing, "clean", clean), (unused, "rainy", rainy)):
         if alone:
             more = f" ({len(alone) - 1} more like it)" if alone[1:] else ""
-            raise ValueError(f"{alone[0]} has no partner in {folder}{more}")
+            raise ValueError(f"{alone[0]}: no matching {kind} image in {folder}{more}")
     return items
 
 
 def _pairs_in_one_folder(images: dict[str, Path]) -> list[Item]:
     """Pairs such as 001_in and 001_GT, or rain-1 and norain-1; empty if there are none."""
-    partners = {name: _partner(name, images, but=name) for name in images}
-    return [Item(name, images[name], clean) for name, clean in partners.items() if clean]
+    matches = {name: _match(name, images, but=name) for name in images}
+    return [Item(name, images[name], clean) for name, clean in matches.items() if clean]

@@ -92,7 +92,7 @@ def list_folders(folder: Path) -> list[PairFile]:
     """Pairs stored as ``rainy/NAME`` and ``clean/NAME``, paired by name without suffix.
 
     Raises:
-        ValueError: An image has no partner; names it.
+        ValueError: An image has no matching one; names it.
     """
     rainy = {path.stem: path for path in image_files(folder / "rainy")}
     clean = {path.stem: path for path in image_files(folder / "clean")}
@@ -114,8 +114,8 @@ def background_signature(image: Image8) -> NDArray[np.bool_]:
 def group_by_background(pairs: Sequence[Pair], tolerance: int = 16) -> NDArray[np.int_]:
     """One group number per pair; pairs whose clean images show the same scene share theirs.
 
-    Public sets repeat backgrounds under different rain and in different files; a validation part
-    is held out only if no training pair has its background.
+    Public sets repeat backgrounds under different rain and in different files; a pair is fit
+    for validation only if no training pair has its background.
     """
     signatures = np.stack([background_signature(pair.clean) for pair in pairs])
     group = np.arange(len(pairs))
@@ -132,6 +132,6 @@ def split_by_background(
     """Indices for training, and for validation one pair of each of ``validation`` backgrounds."""
     groups = group_by_background(pairs)
     order = np.random.default_rng(seed).permutation(np.unique(groups))
-    held_out = order[:validation]
-    training = [i for i, group in enumerate(groups) if group not in held_out]
-    return training, [int(np.flatnonzero(groups == group)[0]) for group in held_out]
+    chosen = order[:validation]
+    training = [i for i, group in enumerate(groups) if group not in chosen]
+    return training, [int(np.flatnonzero(groups == group)[0]) for group in chosen]

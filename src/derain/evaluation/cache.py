@@ -48,9 +48,9 @@ class Cache:
     """The measurements of one model on one set.
 
     Args:
-        folder: Of all caches.
+        folder: The folder of all caches.
         model: The sha256 of the model's file.
-        name: Of the set.
+        name: The name of the set.
         note: Is told of lines that cannot be read.
     """
 

@@ -32,7 +32,7 @@ class InferenceSettings:
     device: str = "auto"
     engine: str = "auto"
     precision: str = "f32"
-    tile: str = "auto"  # "off" for whole images whatever their size, or a side in pixels
+    tile: str = "auto"  # "off" for whole images whatever their size, or a tile size in pixels
     threads: int | None = None
 
 
@@ -60,7 +60,7 @@ class EvaluationModel:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the model file; "input" for the rainy input."""
+        """The SHA-256 of the model file; "input" for the rainy input."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest() if self.path else "input"
 
     @cached_property

@@ -25,7 +25,7 @@ from derain.metrics.folder import read_rgb
 QUALITY = 95  # of the WebP images in a report
 UNITS = {"psnr": "PSNR in dB", "niqe": "NIQE (lower is better)", "sseq": "SSEQ (lower is better)"}
 COSTS: tuple[tuple[str, str, Callable[[Line], float | None]], ...] = (
-    ("GMAC", "multiply-adds at 512x384, in thousands of millions", lambda line: line.gmacs),
+    ("GMACs", "GMACs (10^9 multiply-adds) at 512x384", lambda line: line.gmacs),
     ("parameters", "parameters, in millions", lambda line: (line.parameters or 0) / 1e6),
     ("time", "seconds per image, on this machine", lambda line: line.seconds),
 )

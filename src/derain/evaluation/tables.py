@@ -54,7 +54,7 @@ def build(results: Sequence[Measured], everyone: bool) -> list[Table]:
     """Put results into one table per set.
 
     Args:
-        results: Of any sets and models.
+        results: Results of any sets and models.
         everyone: List every published method, not only those that were measured.
     """
     names = dict.fromkeys(result.found.name for result in results)
@@ -155,7 +155,7 @@ def headline(table: Table) -> str:
 def cells(table: Table) -> list[list[str]]:
     """Header and rows as text; every published figure beside the measured one."""
     shown = [m for m in table.metrics if any(m in line.published for line in table.lines)]
-    header = ["Model", "Parameters", "GMAC", "s/image"]
+    header = ["Model", "Parameters", "GMACs", "s/image"]
     for metric in table.metrics:
         header += [metric.upper(), "published"] if metric in shown else [metric.upper()]
     rows = [[*header, "from"] if shown else header]

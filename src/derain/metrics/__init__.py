@@ -86,7 +86,7 @@ def bind(name: str, protocol: str = "y", parameters: Path | None = None) -> Call
     """Return a metric as a function of images alone, its protocol and its model fixed.
 
     Args:
-        name: of the metric.
+        name: the name of the metric.
         protocol: for the metrics that have several; the others ignore it.
         parameters: file or folder of the LIVE parameters; None looks where `find_parameters` does.
 

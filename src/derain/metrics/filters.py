@@ -43,7 +43,7 @@ def pad(x: Plane, before: int, after: int, mode: Literal["constant", "edge", "sy
 
 
 def downsampling_factor(height: int, width: int) -> int:
-    """Return the whole factor that brings an image's short side nearest to 256, at least 1.
+    """Return the factor, at least 1, that brings the smaller of height and width nearest to 256.
 
     Wang's SSIM and Zhang's FSIM look at images from a distance where they are about that size.
     """

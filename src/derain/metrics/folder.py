@@ -1,6 +1,6 @@
 """Metrics of files: two images, or two folders of images paired by name.
 
-The library side of `derain metrics A B`. Whatever can be wrong with a set (a missing partner,
+The library side of `derain metrics A B`. Whatever can be wrong with a set (a missing match,
 sizes that differ, a file that is no image) is found before anything is measured.
 """
 
@@ -100,7 +100,7 @@ def find_pairs(images: Path, references: Path | None = None) -> list[Pair]:
         The pairs in order of their paths.
 
     Raises:
-        ValueError: nothing there, a file against a folder, an image without a partner, two
+        ValueError: nothing there, a file against a folder, an image without a matching one, two
             images of one name, a file that is no 8-bit image, or sizes that differ; names what
             is wrong.
     """
@@ -117,7 +117,7 @@ def find_pairs(images: Path, references: Path | None = None) -> list[Pair]:
     for mine, others, folder in ((left, right, references), (right, left, images)):
         if alone := [name for name in mine if name not in others]:
             more = f" ({len(alone) - 1} more like it)" if alone[1:] else ""
-            raise ValueError(f"{mine[alone[0]]} has no partner in {folder}{more}")
+            raise ValueError(f"{mine[alone[0]]}: no matching image in {folder}{more}")
     pairs = [Pair(name, path, right[name]) for name, path in left.items()]
     for pair in pairs:
         _check_sizes(pair.image, right[pair.name])

@@ -112,7 +112,7 @@ def block_features(normalised: Plane, size: int) -> Plane:
 
     Args:
         normalised: (H, W) of `mscn`, multiples of `size`.
-        size: pixels along a block's side.
+        size: height and width of a block in pixels.
 
     Returns:
         (blocks, 18) in the order of the paper's table I.

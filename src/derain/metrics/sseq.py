@@ -34,8 +34,8 @@ def spatial_entropy(blocks: Plane) -> Plane:
     starts = np.ones(values.shape, dtype=bool)
     starts[:, 1:] = values[:, 1:] != values[:, :-1]  # equal values lie together in runs
     positions = np.flatnonzero(starts)
-    shares = np.diff(positions, append=values.size) / count
-    bits = -shares * np.log2(shares)
+    fractions = np.diff(positions, append=values.size) / count
+    bits = -fractions * np.log2(fractions)
     return np.add.reduceat(bits, np.flatnonzero(positions % count == 0))
 
 
@@ -44,9 +44,9 @@ def spectral_entropy(blocks: Plane) -> Plane:
     coefficients = _DCT @ blocks @ _DCT.T
     coefficients[:, 0, 0] = _TINY
     energy = (coefficients**2).reshape(len(blocks), -1)
-    share = energy / energy.sum(axis=1, keepdims=True)
-    share[share == 0] = _TINY
-    return -(share * np.log2(share)).sum(axis=1)
+    fraction = energy / energy.sum(axis=1, keepdims=True)
+    fraction[fraction == 0] = _TINY
+    return -(fraction * np.log2(fraction)).sum(axis=1)
 
 
 def _summary(entropies: Plane) -> tuple[float, float]:

@@ -19,7 +19,7 @@ class Cost(NamedTuple):
 
     @property
     def gmacs(self) -> float:
-        """Multiply-adds in thousands of millions."""
+        """GMACs: multiply-adds in 10^9."""
         return self.macs / 1e9
 
 
@@ -32,8 +32,8 @@ def cost(network: nn.Module, height: int, width: int) -> Cost:
     Args:
         network: Any network on any device; a network built under ``torch.device("meta")`` costs
             no memory at all. It is not changed.
-        height: Of the image, in pixels.
-        width: Of the image, in pixels.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
 
     Raises:
         ValueError: The network does not take images of that size.

@@ -1,4 +1,4 @@
-"""Is made heavy rain like Rain100H? The table of the specification, section 10.
+"""Is synthetic heavy rain like Rain100H? The table of the specification, section 10.
 
 `REAL` and the limits are numbers measured on the 100 real test pairs (480x320, the edition of
 MSPFN and MPRNet) by the functions of `derain.rain.statistics`; no image is needed to compare.
@@ -26,7 +26,7 @@ REAL_ORIENTATION = np.array(
 
 @dataclass(frozen=True)
 class AcceptanceRow:
-    """One statistic: its mean over the real pairs and what is accepted of ours."""
+    """One statistic: its mean over the real pairs and what is accepted of synthetic rain."""
 
     name: str
     real: float

@@ -52,7 +52,7 @@ def vary(render: Callable[[Size], Layer], shape: Size, scale: float, draw: Draw)
     Args:
         render: Makes a layer of a given (H, W).
         shape: (H, W) of the result.
-        scale: Long side of the whole image / 640.
+        scale: Larger of height and width of the whole image / 640.
         draw: Has the ranges of `AUGMENT`.
 
     Returns:

@@ -139,7 +139,7 @@ class _Maker:
             image = read_image(task.source)
             if min(image.shape[:2]) < self.min_size:
                 height, width = image.shape[:2]
-                return f"{width}x{height} px is too small; at least {self.min_size} px a side"
+                return f"{width}x{height} px is too small; the minimum is {self.min_size} px"
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             return f"cannot be read: {error}"
         sample = self.synthesizer(image, index=task.index)

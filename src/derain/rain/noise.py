@@ -17,7 +17,7 @@ from derain.rain.arrays import Layer
 class NoiseLayer:
     """Settings of one layer of noise rain."""
 
-    amount: float  # share of the noise that passes the threshold
+    amount: float  # fraction of the noise that passes the threshold
     grain: float  # px, size of a noise cell
     angle: float  # degrees, counter-clockwise from +x with y up; 90 is vertical
     length: float  # px, of the motion blur

@@ -1,8 +1,9 @@
-"""Realistic rain: depth, veil, light, planes of drops, sensor (specification, section 8).
+"""Realistic rain: depth, haze, light, planes of drops, sensor (specification, section 8).
 
-The benchmarks lay streaks over a dry image. A photograph of rain is also hazier with distance,
-darker, its streaks take the colour of the light around, the nearest are out of focus, wind moves
-them in sheets, and a camera adds noise and JPEG. No reference images exist for these numbers.
+The benchmarks lay streaks over a dry image. A photograph of rain is also hazier with distance
+(rain accumulation) and darker, its streaks take the colour of the light around, the nearest are
+out of focus, wind moves them in sheets, and a camera adds noise and JPEG. No reference
+images exist for these numbers.
 """
 
 import math
@@ -30,7 +31,7 @@ REAL: Ranges = {
     "day_airlight": Uniform(0.72, 0.95),
     "night_airlight": Uniform(0.12, 0.3),
     "lamps": Integers(0, 3),  # at night
-    "lamp_radius": LogUniform(0.06, 0.2),  # in long sides of the image
+    "lamp_radius": LogUniform(0.06, 0.2),  # in units of the larger of height and width
     "lamp_power": Uniform(0.2, 0.6),
     "angle": Normal(90, 18, 45, 135),
     "plane_angle": Normal(0, 2),
@@ -82,7 +83,7 @@ def realistic(
         draw: The ranges of `REAL` or of a relative.
 
     Returns:
-        The rainy image; the same with its veil and light but without streaks, noise and JPEG;
+        The rainy image; the same with its haze and light but without streaks, noise and JPEG;
         the rain layer (H, W).
     """
     night = draw.chance("night_probability")
@@ -97,7 +98,7 @@ def realistic(
         background = background ** np.float32(draw("night_gamma"))
         light = np.maximum(light, DARKEST / np.maximum(background.mean(), DARKEST))
         light, airlight = light + lamps, airlight + lamps
-    clear = np.exp(np.float32(-draw(f"{time}_veil")) * depth)[..., None]
+    clear = np.exp(np.float32(-draw(f"{time}_haze")) * depth)[..., None]
     hazy = np.minimum(background * np.minimum(light, 1) * clear + airlight * (1 - clear), 1)
     if draw.chance("camera_blur_probability"):
         hazy = shaken(hazy, draw("camera_blur") * window.scale)
@@ -119,10 +120,10 @@ def landscape(window: Window, draw: Draw) -> Layer:
 def lamplight(window: Window, channels: int, draw: Draw) -> ImageF:
     """Light of a few lamps, warm or cold, around places in the image (H, W, channels)."""
     light = np.zeros((*window.size, channels), np.float32)
-    long_side = max(window.full)
+    larger = max(window.full)
     for _ in range(int(draw("lamps"))):
         x, y, warmth = draw.rng.uniform((0, 0, 0.2), (1, 0.7, 1))
-        radius = draw("lamp_radius") * long_side
+        radius = draw("lamp_radius") * larger
         dx = (window.columns - x) * (window.full[1] / radius)
         dy = (window.rows - y) * (window.full[0] / radius)
         pool = (1 + dx[None, :] ** 2 + dy[:, None] ** 2) ** -1.5
@@ -141,7 +142,7 @@ def ambient(image: ImageF, scale: float) -> ImageF:
 
 
 def rain_layer(depth: Layer, window: Window, draw: Draw) -> Layer:
-    """Planes of drops under one wind, screened together (H, W), thinned by gusts."""
+    """Planes of drops under one wind, screened together, its strength varied by gusts: (H, W)."""
     angle, intensity, exposure = draw("angle"), draw("intensity"), draw("exposure")
     scale = max(window.scale, 0.5)  # below it streaks would be shorter than wide
     planes = list(PLANES)

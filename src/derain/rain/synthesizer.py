@@ -40,7 +40,7 @@ class RainSynthesizer:
         seed: At least 0.
         target: Target of the realistic presets. "hazy" keeps the haze and the light of a rainy day
             and lacks streaks, noise and JPEG (for networks that remove streaks); "clean" is the
-            image as it was given. The benchmark presets have no veil: both are the same.
+            image as it was given. The benchmark presets have no haze: both are the same.
         layers: Photographs of rain on black, (h, w) each, uint8 or float in [0, 1]: mixed as in
             RainMix in place of the preset's own rain. Not for the realistic presets.
 

@@ -55,7 +55,7 @@ def smooth_field(window: Window, rng: np.random.Generator, cells: int = 5) -> La
     Args:
         window: The crop.
         rng: Source of the cells x cells values between which the field runs.
-        cells: Values along each side of the image.
+        cells: Values along the height and the width of the image.
 
     Returns:
         (H, W) float32 in [0, 1].

@@ -12,7 +12,7 @@ SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def plot_runs(runs: Sequence[Path], path: Path, against: str = "step") -> None:
-    """Draw loss and held-out PSNR of runs, each in its colour.
+    """Draw loss and validation PSNR of runs, each in its colour.
 
     Args:
         runs: Run folders of ``derain train``, or their ``metrics.csv``.
@@ -37,7 +37,7 @@ def plot_runs(runs: Sequence[Path], path: Path, against: str = "step") -> None:
             points = [(x_of(row, against), float(row[column])) for row in rows if row[column]]
             axes.plot(*zip(*points, strict=True) if points else ((), ()), marker=marker, label=name)
     left.set(xlabel=AXES[against], ylabel="loss (mean of 200 steps)", yscale="log")
-    right.set(xlabel=AXES[against], ylabel="held-out PSNR (dB, RGB)")
+    right.set(xlabel=AXES[against], ylabel="validation PSNR (dB, RGB)")
     for axes in (left, right):
         axes.grid(alpha=0.3)
     right.legend(loc="lower right")

@@ -1,4 +1,4 @@
-"""What a run trains on: its sources, its held-out pairs, and the batches of each step."""
+"""What a run trains on: its sources, its validation pairs, and the batches of each step."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ from derain.rain import RainSynthesizer
 from derain.training.processes import World
 from derain.training.recipe import DataRecipe, Recipe
 
-VALIDATION_SIZE = 256  # pixels; the middle of each held-out image
+VALIDATION_SIZE = 256  # pixels; the middle of each validation image
 
 
 def list_set(folder: Path) -> list[PairFile]:
@@ -34,9 +34,9 @@ def list_set(folder: Path) -> list[PairFile]:
     found = layouts.find_set(folder.parent, folder.name)
     if not found.has_truth:
         raise ValueError(f"{folder}: has no clean images to learn from")
-    sides: dict[str, Any] = {"left": "left", "right": "right"}
+    halves: dict[str, Any] = {"left": "left", "right": "right"}
     return [
-        PairFile(item.name, item.clean or item.rainy, item.rainy, sides.get(item.clean_half, ""))
+        PairFile(item.name, item.clean or item.rainy, item.rainy, halves.get(item.clean_half, ""))
         for item in found.items
     ]
 
@@ -52,9 +52,9 @@ LISTS: dict[str, Callable[[Path], list[PairFile]]] = {
 def read_sources(
     recipe: Recipe, root: Path, cache: Path, size: int = VALIDATION_SIZE
 ) -> tuple[list[Source], list[Pair]]:
-    """Open every image of a recipe once: sources for training, rainy pairs held out.
+    """Open every image of a recipe once: sources for training, rainy pairs for validation.
 
-    A background that is held out in one source is held out in all of them. A held-out image
+    A background used for validation is left out of every source. A validation image
     keeps its own rain if the recipe trains on that; others get rain from the recipe's presets, in
     turn, always the same.
 
@@ -62,7 +62,7 @@ def read_sources(
         recipe: What to train on.
         root: The recipe's paths are relative to it.
         cache: Folder for decoded images that do not fit into memory.
-        size: Pixels that a held-out image's middle has at most, each way.
+        size: Pixels that the middle of a validation image has at most, each way.
 
     Raises:
         ValueError: A folder or image that cannot be used; names it.
@@ -77,7 +77,7 @@ def read_sources(
         kept = [i for i in training if home[i] == (s.path, s.layout)]
         if not kept:
             raise ValueError(
-                f"{root / s.path}: every background is held out; lower data.validation "
+                f"{root / s.path}: every background is used for validation; lower data.validation "
                 f"({recipe.data.validation}) or bring more images"
             )
         sources.append(Source(subset(pairs, kept), s.weight, s.rain or None, s.augment))
@@ -103,11 +103,11 @@ def with_rain(pair: Pair, preset: str | None, seed: int) -> Pair:
     return Pair(pair.name, sample.target, sample.rainy)  # the night stays in the target
 
 
-def stage_of(data: DataRecipe, share: float) -> tuple[int, int]:
-    """Patch and batch size at a share of the run."""
+def stage_of(data: DataRecipe, progress: float) -> tuple[int, int]:
+    """Patch and batch size at a point of the run, 0..1."""
     current = (data.patch, data.batch)
     for stage in data.stages:
-        if share >= stage.start:
+        if progress >= stage.start:
             current = (stage.patch, stage.batch)
     return current
 
@@ -116,7 +116,7 @@ def stage_of(data: DataRecipe, share: float) -> tuple[int, int]:
 class Batches(Sampler[list[tuple[int, int]]]):
     """The items of each step from ``first`` on: (number, patch), this process's part of them.
 
-    Steps number their items without a gap over all stages, so no two share one. ``share`` tells
+    Steps number their items without a gap over all stages, so no two share one. ``progress`` tells
     how far a run with a time budget is; without one, the step alone says.
     """
 
@@ -125,12 +125,12 @@ class Batches(Sampler[list[tuple[int, int]]]):
     steps: int
     rank: int = 0
     size: int = 1
-    share: Callable[[], float] = lambda: 0.0
+    progress: Callable[[], float] = lambda: 0.0
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         """Yield the items of each step."""
         for step in range(self.first, self.steps):
-            patch, batch = stage_of(self.data, max(step / self.steps, self.share()))
+            patch, batch = stage_of(self.data, max(step / self.steps, self.progress()))
             widest = max([self.data.batch, *(s.batch for s in self.data.stages)])
             part = batch // self.size
             start = step * widest + self.rank * part

@@ -67,9 +67,9 @@ class Journal:
             self.file.flush()
         self.pending = {}
 
-    def images(self, step: int, share: float, strips: list[NDArray[np.uint8]]) -> None:
+    def images(self, step: int, progress: float, strips: list[NDArray[np.uint8]]) -> None:
         """Keep before, after and truth: one file per tenth of the run."""
-        path = self.samples / f"{int(10 * share) * 10:03d}.jpg"
+        path = self.samples / f"{int(10 * progress) * 10:03d}.jpg"
         if path.exists() or not strips:
             return
         save_strips(path, strips)

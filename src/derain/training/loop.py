@@ -1,4 +1,4 @@
-"""The training loop: crops in, averaged weights out, within a number of steps or minutes."""
+"""The training loop: crops in, EMA weights out, within a number of steps or minutes."""
 
 import signal
 import threading
@@ -29,7 +29,7 @@ def train(
 
     The run folder holds the resolved ``recipe.toml``, ``environment.json``, ``metrics.csv``,
     ``checkpoints/``, ``samples/``, ``tensorboard/`` and, from the first checkpoint on,
-    ``NAME.safetensors`` with the averaged weights.
+    ``NAME.safetensors`` with the EMA weights.
 
     Args:
         recipe: What to train, on what, how.

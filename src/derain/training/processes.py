@@ -39,7 +39,7 @@ class World:
         return values.tolist()
 
     def barrier(self) -> None:
-        """Until every process is here."""
+        """Wait until every process has come here."""
         if self.size > 1:
             dist.barrier(group=self.control)
 

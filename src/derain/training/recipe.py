@@ -30,7 +30,7 @@ class SourceRecipe:
 
 @dataclass(frozen=True)
 class StageRecipe:
-    """From which share of the run on crops have another size, and a step another number of them."""
+    """Another size and number of crops from a fraction of the run on."""
 
     start: float  # 0..1
     patch: int  # pixels
@@ -47,7 +47,7 @@ class DataRecipe:
     stages: tuple[StageRecipe, ...] = ()  # progressive learning: later sizes, in rising order
     accumulate: int = 1  # parts that a process cuts its crops into, one after the other
     order: Literal["random", "epochs"] = "random"  # "epochs": each image once before any again
-    validation: int = 32  # backgrounds held out, over all sources
+    validation: int = 32  # backgrounds for validation, over all sources
     storage: Storage = "auto"  # decoded images: "memory", "disk", or "files" (decoded each time)
 
 
@@ -59,18 +59,18 @@ class OptimiserRecipe:
     lr: float = 8e-4  # at the top of the schedule
     weight_decay: float = 1e-4  # adamw only
     clip: float = 0.5  # largest gradient norm; 0 cuts nothing
-    ema: float = 0.999  # decay of the averaged weights, which are the result; 0 averages nothing
+    ema: float = 0.999  # decay of the EMA weights, which are the result; 0 turns EMA off
 
 
 @dataclass(frozen=True)
 class ScheduleRecipe:
-    """The learning rate over the run, in shares of it: a time budget stretches with it."""
+    """The learning rate over the run, in fractions of it: a time budget stretches with it."""
 
     kind: Literal["cosine", "steps"] = "cosine"
-    warmup: float = 0.01  # share of the run with a rising rate
+    warmup: float = 0.01  # fraction of the run with a rising learning rate
     final_lr: float = 1e-6  # the cosine ends there; steps never fall below
-    milestones: tuple[float, ...] = ()  # "steps": shares of the run, 0..1
-    factor: float = 0.5  # "steps": what the rate is multiplied with at each
+    milestones: tuple[float, ...] = ()  # "steps": fractions of the run, 0..1
+    factor: float = 0.5  # "steps": what the learning rate is multiplied with at each
 
 
 @dataclass(frozen=True)

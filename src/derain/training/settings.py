@@ -10,7 +10,7 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a run is carried out; what it trains is the recipe's business."""
+    """How a run is carried out; what it trains is in the recipe."""
 
     device: str = "auto"
     minutes: float | None = None  # budget over all parts of a run; the schedule ends with it
@@ -25,10 +25,10 @@ class Progress:
     """Where a run stands, handed to the caller after every step."""
 
     step: int
-    share: float  # of the steps or of the time budget, 0..1
+    fraction: float  # of the steps or of the time budget, 0..1
     loss: float  # running mean
     psnr: float | None  # of the last validation, dB over RGB
     elapsed: float  # seconds, earlier parts of a resumed run included
-    rate: float  # steps per second
-    waiting: float  # share of the time that went into waiting for crops
+    steps_per_second: float  # steps per second
+    waiting: float  # fraction of the time that went into waiting for crops
     remark: str = ""  # something that went wrong and was mended

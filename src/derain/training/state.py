@@ -1,4 +1,4 @@
-"""All that changes while a run goes on: network, average, optimiser, step."""
+"""All that changes while a run goes on: network, EMA, optimiser, step."""
 
 import copy
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class State:
     minutes: float | None = None
 
     def pack(self) -> dict[str, Any]:
-        """As a checkpoint's contents."""
+        """Return the contents of a checkpoint."""
         plain = ("step", "elapsed", "lr_scale", "psnr", "best", "minutes")
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         return {
@@ -51,7 +51,7 @@ class State:
 
 
 def make_state(recipe: Recipe, device: torch.device) -> State:
-    """Network, average and optimiser at the start of a run; the same for the same seed."""
+    """Network, EMA and optimiser at the start of a run; the same for the same seed."""
     torch.manual_seed(recipe.seed)
     network = channels_last(build(recipe.network, **recipe.options))
     if recipe.init:
@@ -87,7 +87,7 @@ def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 @torch.no_grad()
 def update_ema(state: State, decay: float) -> None:
-    """Exponential moving average of the weights, quicker at the start."""
+    """Update the exponential moving average (EMA) of the weights, faster at the start."""
     means, values = (tuple(n.parameters()) for n in (state.ema, state.network))
     now = min(decay, (1 + state.step) / (10 + state.step))
     get_ema_multi_avg_fn(now)(means, values, state.step)

@@ -1,4 +1,4 @@
-"""How well a network does on the held-out pairs, as a number and as images."""
+"""How well a network does on the validation pairs, as a number and as images."""
 
 from pathlib import Path
 

@@ -5,7 +5,7 @@ configuration is read off the tensors' names and shapes. Sources of the names: s
 section 10, and the files of csdwren/PReNet.
 
 The authors of DCSFN feed their network BGR images, as OpenCV reads them, and get BGR back. Ours
-take RGB, so the first and the last convolution have their colours turned round on the way, unless
+take RGB, so `bgr_to_rgb` swaps the channels of the first and the last convolution, unless
 ``order="rgb"`` says that a file was trained on RGB. The authors of PReNet feed RGB.
 """
 
@@ -48,7 +48,7 @@ def load_authors(path: Path, network: str = "auto", order: Order | None = None) 
     Args:
         path: Their file.
         network: "dcsfn", "prenet", "prenet-r", or "auto" to tell from the names in the file.
-        order: Of the colours the file was trained on; None: as its authors did.
+        order: Order of the colour channels that the file was trained on; None: as its authors did.
 
     Raises:
         OSError: The file cannot be read.
@@ -274,7 +274,7 @@ def check_tensors(tensors: Tensors, reading: Reading) -> None:
 
 
 def bgr_to_rgb(state: Tensors) -> None:
-    """Make a network for BGR one for RGB: it reads and gives its channels the other way round."""
+    """Turn the weights of a network for BGR images into those of one for RGB, in place."""
     first = "first.conv.weight" if "first.conv.weight" in state else "first.weight"
     images = state[first].unflatten(1, (-1, 3))  # DCSFN reads one, PReNet two
     state[first] = images.flip(2).flatten(1, 2)
