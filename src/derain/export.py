@@ -53,8 +53,9 @@ def export(
             OpenVINO computes from it at f32).
         target: Ends in `.onnx`, `.xml` (its weights go into a `.bin` beside it) or `.pt2`.
         precision: A key of ``PRECISIONS``.
-        size: Height and width of the only images that the file will take; one that the network
-            cannot take is padded inside, as ``Restorer`` pads. None takes any that divides by the record's ``size_multiple``.
+        size: Height and width of the only images that the file will take. What the network cannot
+            take is padded inside, as ``Restorer`` pads. None takes any height and width that
+            divide by the record's ``size_multiple``.
 
     Raises:
         ValueError: Something of this is impossible, or the file disagrees with torch; nothing is

@@ -24,44 +24,69 @@ def benchmark(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Names of `derain models` or, untrained, of `derain models --all`; model files. "
-            "Else the default."
+            help="Names of `derain models` or, with random weights, of `derain models --all`; or "
+            "model files. Without any, the default model is measured."
         ),
     ] = None,
     size: Annotated[
         list[str] | None,
-        typer.Option(help="HEIGHTxWIDTH of the image; may repeat; else 384x512."),
+        typer.Option(
+            metavar="HEIGHTxWIDTH",
+            help="Measure images of this size; may be repeated. The default is 384x512.",
+        ),
     ] = None,
     engine: Annotated[
         list[str] | None,
         typer.Option(
-            help="openvino, onnxruntime, torch, torch-published (eager f32 as the papers' code), "
-            "torch-compiled; may repeat; else all that are installed but the last."
+            metavar="[openvino|onnxruntime|torch|torch-published|torch-compiled]",
+            help="Measure this backend; may be repeated. torch-published is eager f32, as the "
+            "papers' code runs. The default is all that are installed but torch-compiled.",
         ),
     ] = None,
     precision: Annotated[
-        list[str] | None, typer.Option(help="f32, bf16; may repeat; else what the device has.")
+        list[str] | None,
+        typer.Option(
+            metavar="[f32|bf16]",
+            help="Measure this precision; may be repeated. The default is all that the device has.",
+        ),
     ] = None,
     device: Annotated[
-        list[str] | None, typer.Option(help="cpu, cuda, mps; may repeat; else the CPU and any GPU.")
+        list[str] | None,
+        typer.Option(
+            metavar="[cpu|cuda|mps]",
+            help="Measure on this device; may be repeated. The default is the CPU and any GPU.",
+        ),
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, help="Measured runs of each, after one more.")] = 7,
+    runs: Annotated[
+        int,
+        typer.Option(min=1, help="Measure each backend this many times, after one warm-up run."),
+    ] = 7,
     seconds: Annotated[
-        float, typer.Option(min=1, help="Per size, and for the curve: then begin no more runs.")
+        float,
+        typer.Option(min=1, help="Begin no more runs of a size, or of the curve, after this time."),
     ] = 25.0,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; else all.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Use this many CPU threads; the default is all.")
+    ] = None,
     curve: Annotated[
         bool,
         typer.Option(
-            "--curve", help="Instead: images of 0.1 to 100 megapixels, tiled as `restore` does."
+            "--curve",
+            help="Measure images of 0.1 to 100 megapixels instead, tiled as `restore` does.",
         ),
     ] = False,
-    json_: Annotated[Path | None, typer.Option("--json", help="Write all numbers here.")] = None,
+    json_: Annotated[
+        Path | None, typer.Option("--json", help="Write all numbers to this file.")
+    ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw them: .png, .svg or .pdf (needs matplotlib).")
+        Path | None,
+        typer.Option(help="Draw the numbers into this .png, .svg or .pdf file (needs matplotlib)."),
     ] = None,
 ) -> None:
-    """Time networks engine by engine, side by side, against this machine's matrix rate."""
+    """Measure the speed of networks on this machine.
+
+    Backends run in turn and are compared with the machine's rate of matrix products.
+    """
     import derain
     from derain.atomic import write_atomically
     from derain.benchmark import figure, machine

@@ -8,12 +8,12 @@ import typer
 if TYPE_CHECKING:
     from derain.evaluation.sets import SetCheck
 
-app = typer.Typer(help="The public sets: what they are, and whether yours are whole.")
+app = typer.Typer(help="List the public sets, and check the copies on this machine.")
 
 
 @app.command("list")
 def list_sets() -> None:
-    """Say of every public set what it is, where it comes from and what it overlaps with."""
+    """List the public sets: what they are and where they come from."""
     from derain.data.public import SETS
 
     for public in SETS.values():
@@ -34,13 +34,15 @@ def list_sets() -> None:
 
 @app.command("check")
 def check_sets(
-    root: Annotated[Path, typer.Argument(help="A folder that holds sets, or is one.")],
+    root: Annotated[Path, typer.Argument(help="The folder that holds the sets, or is one.")],
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Only this one: a name, or a folder below ROOT. May repeat."),
+        typer.Option(
+            "--set", help="Check only this set: a name, or a folder below ROOT. May be repeated."
+        ),
     ] = None,
 ) -> None:
-    """Say which public sets a folder holds, and whether they are whole and what they seem."""
+    """Check which public sets a folder holds, and whether they are whole."""
     from itertools import count
 
     from derain.cli.console import note, progress

@@ -16,30 +16,42 @@ def metrics(
     images: Annotated[Path, typer.Argument(help="An image, or a folder of them.")],
     references: Annotated[
         Path | None,
-        typer.Argument(help="The clean image or folder; pairs have equal names."),
+        typer.Argument(help="The clean image, or the folder of clean images with the same names."),
     ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            "-m", "--metric", help="psnr, ssim, fsim, fsimc, niqe, sseq; may be repeated."
+            "-m",
+            "--metric",
+            metavar="[psnr|ssim|fsim|fsimc|niqe|sseq]",
+            help="Measure this metric; may be repeated. The default is psnr and ssim, or niqe and "
+            "sseq without references.",
         ),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="Of PSNR and SSIM: y, y_float, rgb, dcsfn.")] = "y",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            metavar="[y|y_float|rgb|dcsfn]", help="Measure PSNR and SSIM by this protocol."
+        ),
+    ] = "y",
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Images measured at a time; else one per core.")
+        int | None,
+        typer.Option(
+            min=1, help="Measure this many images at a time; the default is one per core."
+        ),
     ] = None,
     parameters: Annotated[
         Path | None,
-        typer.Option(help="File or folder of the parameters of NIQE and SSEQ."),
+        typer.Option(help="Read the parameters of NIQE and SSEQ from this file or folder."),
     ] = None,
     fetch: Annotated[
         bool,
-        typer.Option("--fetch", help="First download missing parameter files from their authors."),
+        typer.Option("--fetch", help="Download missing parameter files from their authors first."),
     ] = False,
 ) -> None:
-    """Measure restored images as the papers do; the mean comes last."""
+    """Measure the quality of restored images as the papers do."""
     from derain.cli.console import note, progress
     from derain.metrics import METRICS, ParametersError, fetch_parameters
     from derain.metrics.folder import compare_folders

@@ -7,10 +7,11 @@ import typer
 
 def models(
     all: Annotated[
-        bool, typer.Option("--all", help="Every network of the papers, with cost (needs torch).")
+        bool,
+        typer.Option("--all", help="List every network of the papers with its cost (needs torch)."),
     ] = False,
 ) -> None:
-    """List the weights that ship with derain, or every network that it can build."""
+    """List the models that ship with derain, or every network."""
     from rich.console import Console
     from rich.table import Table
 

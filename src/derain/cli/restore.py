@@ -18,41 +18,70 @@ if TYPE_CHECKING:
 
 def restore(
     inputs: Annotated[
-        list[str], typer.Argument(help="Files, folders, globs, http(s) addresses, - for a pipe.")
+        list[str],
+        typer.Argument(help="Files, folders, globs, http(s) addresses, or - for standard input."),
     ],
     out: Annotated[
-        str | None, typer.Option("-o", "--out", help="A file, a folder, or - for a pipe.")
+        str | None,
+        typer.Option(
+            "-o", "--out", help="Write to this file or folder, or to standard output with -."
+        ),
     ] = None,
     recursive: Annotated[
-        bool, typer.Option("-r", "--recursive", help="Look into folders of folders.")
+        bool, typer.Option("-r", "--recursive", help="Also search the subfolders.")
     ] = False,
     suffix: Annotated[
         str | None,
-        typer.Option(help="Ends the names of results; _derained unless -o names a folder."),
+        typer.Option(
+            help="Append this to the names of results. The default is _derained, or nothing where "
+            "-o names a folder."
+        ),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(help="jpg, png, webp, tif ...; else as the image.")
+        str | None,
+        typer.Option(
+            help="Write this format, such as jpg, png, webp or tif. The default is that of the "
+            "image."
+        ),
     ] = None,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG, WebP and AVIF.")] = 95,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results.")] = False,
+    quality: Annotated[
+        int, typer.Option(min=1, max=100, help="Set the quality of JPEG, WebP and AVIF.")
+    ] = 95,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist.")
+    ] = False,
     skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Go on where a batch stopped.")
+        bool, typer.Option("--skip-existing", help="Skip images whose result exists.")
     ] = False,
     strength: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="0 keeps the image, 1 removes all rain.")
+        float, typer.Option(min=0.0, max=1.0, help="Blend the input (0) with the result (1).")
     ] = 1.0,
     model: Annotated[
-        str, typer.Option(help="A name that `derain models` lists, or a model file.")
+        str, typer.Option(help="Use this model: a name that `derain models` lists, or a file.")
     ] = DEFAULT,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps.")] = "auto",
-    engine: Annotated[str, typer.Option(help="auto, openvino, torch, onnxruntime.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, f32, bf16.")] = "auto",
-    tile: Annotated[str, typer.Option(help="auto, off, or the side in pixels.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="[auto|cpu|cuda|cuda:N|mps]", help="Run on this device; auto takes a GPU."
+        ),
+    ] = "auto",
+    engine: Annotated[
+        str, typer.Option(metavar="[auto|openvino|torch|onnxruntime]", help="Run with this engine.")
+    ] = "auto",
+    precision: Annotated[
+        str, typer.Option(metavar="[auto|f32|bf16]", help="Compute in this precision.")
+    ] = "auto",
+    tile: Annotated[
+        str, typer.Option(metavar="[auto|off|PIXELS]", help="Set the tile size.")
+    ] = "auto",
     memory: Annotated[
         str | None,
-        typer.Option(help="What the process may use, such as 2GB; else a quarter of what is free."),
+        typer.Option(
+            help="Use at most this much memory, such as 2GB. The default is a quarter of what is "
+            "free."
+        ),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Images in flight at a time.")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="Process this many images at a time.")] = 2,
     log: Annotated[
         Path | None, typer.Option(help="Append one line of JSON per image to this file.")
     ] = None,
@@ -60,7 +89,10 @@ def restore(
         int, typer.Option(min=1, help="Refuse images of more pixels than this.")
     ] = 250_000_000,
 ) -> None:
-    """Remove the rain from images; what cannot be restored is listed, the rest is done."""
+    """Remove the rain from images.
+
+    Images that cannot be restored are listed at the end.
+    """
     from derain import batch
     from derain.cli.console import note, progress
     from derain.restore import load
@@ -91,7 +123,7 @@ def restore(
         try:
             batch.run(todo, restorer, settings, jobs, done)
         except KeyboardInterrupt:
-            note("stopped; finished images are kept, --skip-existing goes on from here")
+            note("stopped; finished images are kept, --skip-existing continues from here")
             raise typer.Exit(130) from None
     counts = {s: sum(o.status == s for o in outcomes) for s in ("restored", "skipped", "failed")}
     if len(outcomes) > 1:

@@ -9,29 +9,53 @@ import typer
 def synthesize(
     clean: Annotated[Path, typer.Argument(help="A clean image, or a folder of them.")],
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="Folder for the pairs; a file with --preview.")
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            help="Write the pairs to this folder, or with --preview the sheet to this file.",
+        ),
     ],
-    preset: Annotated[str, typer.Option(help="rain100h, rain1400, real, robust ...")] = "robust",
-    count: Annotated[int, typer.Option(min=1, help="Rainy versions of each image.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed is other rain.")] = 0,
+    preset: Annotated[
+        str,
+        typer.Option(
+            metavar="[rain100l|rain100h|rain1400|rain1200-light|rain1200-medium|rain1200-heavy|"
+            "photoshop-heavy|real|real-night|mspfn-train|robust]",
+            help="Draw rain of this preset.",
+        ),
+    ] = "robust",
+    count: Annotated[
+        int, typer.Option(min=1, help="Make this many rainy versions of each image.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Draw other rain with another seed.")] = 0,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change a range: angle=60..120 or mean=0.2; repeatable."),
+        typer.Option("--set", help="Change a range: angle=60..120 or mean=0.2. May be repeated."),
     ] = None,
     target: Annotated[
-        str, typer.Option(help="Target of the real presets: hazy keeps their haze, or clean.")
+        str,
+        typer.Option(
+            metavar="[hazy|clean]", help="Keep the haze of the real presets in the target, or not."
+        ),
     ] = "hazy",
     layers: Annotated[
-        Path | None, typer.Option(help="A folder with your own photographs of rain on black.")
+        Path | None, typer.Option(help="Use the photographs of rain on black in this folder.")
     ] = None,
     rain: Annotated[bool, typer.Option("--rain", help="Also write the rain layers.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes; the images stay the same.")] = 1,
-    min_size: Annotated[int, typer.Option(min=1, help="List smaller images as failed.")] = 16,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Run this many processes; the images stay the same.")
+    ] = 1,
+    min_size: Annotated[
+        int, typer.Option(min=1, help="List images of a smaller height or width as failed.")
+    ] = 16,
     preview: Annotated[
         bool, typer.Option("--preview", help="Write one sheet of all presets on one image.")
     ] = False,
 ) -> None:
-    """Make rainy images from clean ones; a run that was stopped goes on where it was."""
+    """Make rainy images from clean ones.
+
+    A run that was stopped is continued.
+    """
     from PIL import Image
 
     from derain.cli.console import note, progress
