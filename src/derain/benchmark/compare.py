@@ -11,7 +11,7 @@ from typing import Any
 from derain import engines
 from derain.benchmark import machine, models
 from derain.benchmark.backends import BACKENDS, DEFAULT_NAMES, Backend, available_backends, can
-from derain.benchmark.curve import Point
+from derain.benchmark.curve import CurvePoint
 from derain.benchmark.measure import BenchmarkRow, BenchmarkSettings, measure
 from derain.weights import catalog
 
@@ -22,7 +22,7 @@ class Wanted:
 
     models: Sequence[str] = (catalog.DEFAULT,)
     sizes: Sequence[tuple[int, int]] = ((384, 512),)  # height, width
-    names: Sequence[str] = ()
+    backends: Sequence[str] = ()
     precisions: Sequence[str] = ()
     devices: Sequence[str] = ()
 
@@ -35,7 +35,7 @@ class BenchmarkReport:
     matrix_rates: dict[tuple[str, str], float] = field(default_factory=dict)  # FLOP/s
     flop: dict[tuple[str, int, int], float | None] = field(default_factory=dict)  # of an image
     rows: list[BenchmarkRow] = field(default_factory=list)
-    curve: list[Point] = field(default_factory=list)
+    curve: list[CurvePoint] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """What ``json`` can write."""
@@ -62,9 +62,9 @@ def compare_backends(
     Raises:
         ValueError: Something asked for is unknown or not installed.
     """
-    able = available_backends(wanted.names, wanted.precisions, wanted.devices)
+    able = available_backends(wanted.backends, wanted.precisions, wanted.devices)
     for name in DEFAULT_NAMES:
-        if not wanted.names and not find_spec(BACKENDS[name]):
+        if not wanted.backends and not find_spec(BACKENDS[name]):
             note(f"without {name}, which `pip install derain[{BACKENDS[name]}]` adds")
     with tempfile.TemporaryDirectory() as folder:
         wanted_engines = [backend.engine for backend in able]

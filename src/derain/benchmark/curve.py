@@ -17,7 +17,7 @@ SHORT = 2.0  # seconds; an image that takes less is restored three times
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """One image."""
 
     height: int
@@ -34,7 +34,7 @@ def curve(
     seconds: float = 60.0,
     options: Mapping[str, Any] | None = None,
     note: Callable[[str], None] = lambda _: None,
-) -> list[Point]:
+) -> list[CurvePoint]:
     """Restore ever larger images, each in a process of its own.
 
     Args:
@@ -48,7 +48,7 @@ def curve(
         Failed: The first image could not be restored.
     """
     start = time.monotonic()
-    points: list[Point] = []
+    points: list[CurvePoint] = []
     for size in megapixels:
         height = round(math.sqrt(size * 1e6 / 1.5))
         width = round(1.5 * height)
@@ -58,7 +58,7 @@ def curve(
             break
         note(f"{model}: {size:g} megapixels")
         try:
-            points.append(restore_one(model, height, width, options or {}))
+            points.append(measure_one(model, height, width, options or {}))
         except Failed as error:
             if not points:
                 raise
@@ -67,7 +67,7 @@ def curve(
     return points
 
 
-def restore_one(model: str, height: int, width: int, options: Mapping[str, Any]) -> Point:
+def measure_one(model: str, height: int, width: int, options: Mapping[str, Any]) -> CurvePoint:
     """Time and memory of one size.
 
     Raises:
@@ -81,7 +81,7 @@ def restore_one(model: str, height: int, width: int, options: Mapping[str, Any])
     finally:
         worker.close()
     seconds = median(run.seconds for run in runs)
-    return Point(
+    return CurvePoint(
         height, width, seconds, seconds / (height * width / 1e6), runs[-1].peak, 6 * height * width
     )
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from derain.atomic import write_atomically
-from derain.benchmark.curve import Point
+from derain.benchmark.curve import CurvePoint
 from derain.benchmark.measure import BenchmarkRow
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -17,7 +17,7 @@ def check_plot_path(path: Path) -> None:
 
     Raises:
         ValueError: The suffix is none of ``SUFFIXES``, or the folder is not there.
-        ModuleNotFoundError: matplotlib is not installed.
+        ModuleNotFoundError: Matplotlib is not installed.
     """
     if path.suffix not in SUFFIXES:
         raise ValueError(f"{path}: a plot must end in {', '.join(SUFFIXES)}")
@@ -26,7 +26,7 @@ def check_plot_path(path: Path) -> None:
     import_module("matplotlib.figure")
 
 
-def draw(path: Path, rows: Sequence[BenchmarkRow], points: Sequence[Point]) -> None:
+def draw(path: Path, rows: Sequence[BenchmarkRow], points: Sequence[CurvePoint]) -> None:
     """Draw megapixels per second as bars and, where there is one, the cost curve."""
     from matplotlib.figure import Figure
 

@@ -14,7 +14,7 @@ from derain.weights.catalog import DEFAULT
 
 if TYPE_CHECKING:
     from derain.benchmark.compare import BenchmarkReport
-    from derain.benchmark.curve import Point
+    from derain.benchmark.curve import CurvePoint
     from derain.benchmark.measure import BenchmarkRow
 
 BUSY = 0.1  # fraction of the processor that others may use before we warn
@@ -208,7 +208,7 @@ def compared(rows: "Sequence[BenchmarkRow]") -> str:
     return text
 
 
-def show_curve(points: "Sequence[Point]") -> None:
+def show_curve(points: "Sequence[CurvePoint]") -> None:
     """A table of growing images."""
     show(
         ("megapixels", "size", "s", "s/megapixel", "memory MB", "image and result MB in it"),

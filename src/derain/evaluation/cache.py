@@ -28,7 +28,7 @@ class Key(NamedTuple):
     where: str  # engine, device, precision and tiles
 
 
-class Entry(NamedTuple):
+class Measurement(NamedTuple):
     """What was measured."""
 
     values: dict[str, float]
@@ -57,7 +57,7 @@ class Cache:
     def __init__(self, folder: Path, model: str, name: str, note: Note) -> None:
         self.folder = folder / model[:16]
         self.path = self.folder / f"{name}.jsonl"
-        self.entries: dict[Key, Entry] = {}
+        self.entries: dict[Key, Measurement] = {}
         self.folder.mkdir(parents=True, exist_ok=True)
         text = self.path.read_text("utf-8", "replace") if self.path.exists() else ""
         for number, line in enumerate(text.splitlines(), 1):
@@ -72,11 +72,11 @@ class Cache:
             return
         key = Key(str(line["content"]), str(line["protocol"]), str(line["where"]))
         values = {str(name): float(value) for name, value in line["values"].items()}
-        known = self.entries.get(key, Entry({}, 0))
+        known = self.entries.get(key, Measurement({}, 0))
         seconds, tiled = float(line["seconds"]), bool(line["tiled"])
-        self.entries[key] = Entry(known.values | values, seconds, tiled)
+        self.entries[key] = Measurement(known.values | values, seconds, tiled)
 
-    def add(self, image: str, key: Key, entry: Entry) -> None:
+    def add(self, image: str, key: Key, entry: Measurement) -> None:
         """Keep a measurement, on disk before this returns.
 
         Raises:

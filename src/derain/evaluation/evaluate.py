@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derain.data.layouts import Found, Item
-from derain.evaluation.cache import Cache, Entry, Key, Note, content_of
+from derain.evaluation.cache import Cache, Key, Measurement, Note, content_of
 from derain.evaluation.models import EvaluationModel
 from derain.evaluation.sets import read_pair
 from derain.metrics import METRICS, ParametersError, bind, get_metric, get_protocol, quantise
@@ -159,13 +159,13 @@ def _measure(
 
     def finish() -> None:
         item, key, values, seconds, tiled = pending.popleft()
-        cache.add(item.name, key, Entry(values.result(), seconds, tiled))
+        cache.add(item.name, key, Measurement(values.result(), seconds, tiled))
         advance()
 
     warm = model.path is None
     with ThreadPoolExecutor(plan.jobs) as pool:
         for item, key in zip(found.items, keys, strict=True):
-            entry = cache.entries.get(key, Entry({}, 0))
+            entry = cache.entries.get(key, Measurement({}, 0))
             missing = {name: f for name, f in functions.items() if name not in entry.values}
             if not missing:
                 advance()

@@ -13,7 +13,7 @@ from derain.evaluation.models import PUBLISHED, InferenceSettings, evaluation_mo
 
 FILES = ("report.html", "summary.md", "summary.csv", "images.csv", "results.json")
 
-Progress = Callable[[int, int], None]  # images done, in all
+OnProgress = Callable[[int, int], None]  # images done, in all
 
 
 def run_evaluation(
@@ -27,7 +27,7 @@ def run_evaluation(
     limit: int | None = None,
     about: dict[str, str] | None = None,
     note: Note = lambda text: None,
-    progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
 ) -> list[tables.Table]:
     """Evaluate models on sets; what an earlier run left in ``out`` is not computed again.
 

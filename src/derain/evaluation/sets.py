@@ -18,7 +18,7 @@ def read_pair(item: Item) -> tuple[AnyImage, AnyImage | None]:
     """Decode a pair: rainy and clean, (H, W, 3) uint8; None where there is no ground truth.
 
     Raises:
-        ValueError: no 8-bit image, or sizes that differ; names the file.
+        ValueError: No 8-bit image, or sizes that differ; names the file.
     """
     rainy = read_rgb(item.rainy)
     if item.clean_half:

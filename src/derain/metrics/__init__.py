@@ -75,7 +75,7 @@ def get_metric(name: str) -> Metric:
     """Return a metric by name.
 
     Raises:
-        ValueError: unknown name; the message lists the known ones.
+        ValueError: Unknown name; the message lists the known ones.
     """
     if name not in METRICS:
         raise ValueError(f"unknown metric {name!r}; known: {', '.join(METRICS)}")
@@ -86,16 +86,16 @@ def bind(name: str, protocol: str = "y", parameters: Path | None = None) -> Call
     """Return a metric as a function of images alone, its protocol and its model fixed.
 
     Args:
-        name: the name of the metric.
-        protocol: for the metrics that have several; the others ignore it.
-        parameters: file or folder of the LIVE parameters; None looks where `find_parameters` does.
+        name: The name of the metric.
+        protocol: For the metrics that have several; the others ignore it.
+        parameters: File or folder of the LIVE parameters; None looks where `find_parameters` does.
 
     Returns:
         A function of (image, reference), or of (image) if the metric needs no reference.
 
     Raises:
-        ValueError: unknown metric or protocol.
-        ParametersError: the metric's parameter file is absent or unreadable.
+        ValueError: Unknown metric or protocol.
+        ParametersError: The metric's parameter file is absent or unreadable.
     """
     metric = get_metric(name)
     options: dict[str, Any] = {}

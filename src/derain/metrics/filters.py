@@ -59,7 +59,7 @@ def box_downsample(x: Plane, factor: int, mode: Literal["constant", "symmetric"]
     Args:
         x: (..., H, W).
         factor: 1 returns `x`.
-        mode: what lies beyond the border: zeros, or the mirrored image.
+        mode: What lies beyond the border: zeros, or the mirrored image.
 
     Returns:
         (..., ceil(H / factor), ceil(W / factor)).

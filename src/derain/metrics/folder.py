@@ -20,7 +20,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 
 
 @dataclass(frozen=True)
-class Pair:
+class FilePair:
     """An image and its reference, if it has one; `name` is its path in the folder, no suffix."""
 
     name: str
@@ -62,7 +62,7 @@ def open_image(path: Path) -> Image.Image:
     """Open a file without decoding it, and make sure that metrics are defined on it.
 
     Raises:
-        ValueError: no image, or one of more than 8 bits per channel; names the file.
+        ValueError: No image, or one of more than 8 bits per channel; names the file.
     """
     try:
         image = Image.open(path)
@@ -80,7 +80,7 @@ def read_rgb(path: Path) -> AnyImage:
     """Read a file's stored pixels as (H, W, 3) uint8 RGB; alpha and EXIF rotation are ignored.
 
     Raises:
-        ValueError: see `open_image`, or the file is damaged.
+        ValueError: See `open_image`, or the file is damaged.
     """
     with open_image(path) as image:
         try:
@@ -89,18 +89,18 @@ def read_rgb(path: Path) -> AnyImage:
             raise ValueError(f"{path}: damaged image: {error}") from error
 
 
-def find_pairs(images: Path, references: Path | None = None) -> list[Pair]:
+def find_pairs(images: Path, references: Path | None = None) -> list[FilePair]:
     """Pair two files, or the files of two folders and their subfolders by path without suffix.
 
     Args:
-        images: a file or a folder.
-        references: of the same kind; None for metrics that need no reference.
+        images: A file or a folder.
+        references: Of the same kind; None for metrics that need no reference.
 
     Returns:
         The pairs in order of their paths.
 
     Raises:
-        ValueError: nothing there, a file against a folder, an image without a matching one, two
+        ValueError: Nothing there, a file against a folder, an image without a matching one, two
             images of one name, a file that is no 8-bit image, or sizes that differ; names what
             is wrong.
     """
@@ -108,7 +108,7 @@ def find_pairs(images: Path, references: Path | None = None) -> list[Pair]:
     if references is None:
         for path in left.values():
             open_image(path).close()
-        return [Pair(name, path, None) for name, path in left.items()]
+        return [FilePair(name, path, None) for name, path in left.items()]
     right = _by_name(references)
     if images.is_file() != references.is_file():
         raise ValueError(f"{images} and {references}: one is a file, the other a folder")
@@ -118,7 +118,7 @@ def find_pairs(images: Path, references: Path | None = None) -> list[Pair]:
         if alone := [name for name in mine if name not in others]:
             more = f" ({len(alone) - 1} more like it)" if alone[1:] else ""
             raise ValueError(f"{mine[alone[0]]}: no matching image in {folder}{more}")
-    pairs = [Pair(name, path, right[name]) for name, path in left.items()]
+    pairs = [FilePair(name, path, right[name]) for name, path in left.items()]
     for pair in pairs:
         _check_sizes(pair.image, right[pair.name])
     return pairs
@@ -161,20 +161,20 @@ def compare_folders(
     """Measure two images, or all images of two folders.
 
     Args:
-        images: a file, or a folder of images.
-        references: what they are compared with, paired by `find_pairs`; None if no metric needs it.
-        metrics: names from `METRICS`. NIQE and SSEQ measure `images` alone; without their
+        images: A file, or a folder of images.
+        references: What they are compared with, paired by `find_pairs`; None if no metric needs it.
+        metrics: Names from `METRICS`. NIQE and SSEQ measure `images` alone; without their
             parameter files they are skipped and the others go on.
-        protocol: for PSNR and SSIM.
-        jobs: threads; NumPy computes outside Python's lock.
-        progress: called with (images done, images in all) after each.
-        parameters: file or folder of the LIVE parameters; None looks where `find_parameters`
+        protocol: For PSNR and SSIM.
+        jobs: Threads; NumPy computes outside Python's lock.
+        progress: Called with (images done, images in all) after each.
+        parameters: File or folder of the LIVE parameters; None looks where `find_parameters`
             does.
 
     Raises:
-        ValueError: see `find_pairs`; an unknown metric or protocol; a metric that needs references;
+        ValueError: See `find_pairs`; an unknown metric or protocol; a metric that needs references;
             an image that a metric cannot measure. Each names what is wrong.
-        ParametersError: every metric asked for lacks its parameter file.
+        ParametersError: Every metric asked for lacks its parameter file.
     """
     if not metrics:
         raise ValueError(f"no metric given; known: {', '.join(METRICS)}")
@@ -185,7 +185,7 @@ def compare_folders(
     functions, skipped = _bind_all(metrics, protocol, parameters)
     pairs = find_pairs(images, references)
 
-    def measure(pair: Pair) -> ImageScores:
+    def measure(pair: FilePair) -> ImageScores:
         image = read_rgb(pair.image)
         reference = read_rgb(pair.reference) if needing and pair.reference else None
         try:

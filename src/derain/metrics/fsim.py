@@ -121,13 +121,13 @@ def fsim_pair(image: AnyImage, reference: AnyImage) -> FSIM:
 
     Args:
         image: (H, W, 3) or (H, W) uint8.
-        reference: the same.
+        reference: The same.
 
     Returns:
         Both indices, at most 1 (equal images); higher is better.
 
     Raises:
-        ValueError: sizes that differ, or arrays that are no 8-bit images.
+        ValueError: Sizes that differ, or arrays that are no 8-bit images.
     """
     check_same_size(image, reference)
     factor = downsampling_factor(*image.shape[:2])

@@ -31,7 +31,7 @@ def as_rgb(image: AnyImage) -> AnyImage:
     """Check a uint8 image and return it as (H, W, 3); grey becomes three equal channels.
 
     Raises:
-        ValueError: not uint8, or of another shape.
+        ValueError: Not uint8, or of another shape.
     """
     if image.dtype != np.uint8:
         raise ValueError(
@@ -45,7 +45,7 @@ def as_rgb_values(image: AnyImage, allow_floats: bool) -> Plane:
     """Return (H, W, 3) float64 in 0..255, from uint8 or, if allowed, from floats in [0, 1].
 
     Raises:
-        ValueError: of another type or shape.
+        ValueError: Of another type or shape.
     """
     if allow_floats and np.issubdtype(image.dtype, np.floating):
         return 255 * _three_channels(image).astype(np.float64)
@@ -56,7 +56,7 @@ def check_same_size(image: AnyImage, reference: AnyImage) -> None:
     """Refuse to compare images of different sizes.
 
     Raises:
-        ValueError: the sizes differ; the message names both.
+        ValueError: The sizes differ; the message names both.
     """
     if image.shape[:2] != reference.shape[:2]:
         sizes = (f"{one.shape[1]}x{one.shape[0]}" for one in (image, reference))

@@ -41,7 +41,7 @@ def load_model(source: Path | None = None) -> NIQEModel:
     """Load the authors' model from a file or folder, or from where `find_parameters` looks.
 
     Raises:
-        ParametersError: the file is absent, damaged or unreadable.
+        ParametersError: The file is absent, damaged or unreadable.
     """
     return _read_model(parameters.find_parameters("niqe", source))
 
@@ -112,7 +112,7 @@ def block_features(normalised: Plane, size: int) -> Plane:
 
     Args:
         normalised: (H, W) of `mscn`, multiples of `size`.
-        size: height and width of a block in pixels.
+        size: Height and width of a block in pixels.
 
     Returns:
         (blocks, 18) in the order of the paper's table I.
@@ -133,14 +133,14 @@ def niqe(image: AnyImage, model: NIQEModel | None = None) -> float:
 
     Args:
         image: (H, W, 3) or (H, W) uint8; measured on its `gray`, cut to multiples of 96 pixels.
-        model: the authors' parameters; None is `load_model()`.
+        model: The authors' parameters; None is `load_model()`.
 
     Returns:
         0 and above; photographs about 2 to 6.
 
     Raises:
-        ParametersError: no model given and none found.
-        ValueError: fewer than two blocks of 96x96 pixels, in the image or outside flat areas, or
+        ParametersError: No model given and none found.
+        ValueError: Fewer than two blocks of 96x96 pixels, in the image or outside flat areas, or
             no 8-bit image.
     """
     gray = gray_uint8(image).astype(np.float64)

@@ -71,10 +71,10 @@ def find_parameters(metric: str, source: Path | None = None) -> Path:
 
     Args:
         metric: `niqe` or `sseq`.
-        source: the file itself or the folder that holds it; None looks in `search_folders`.
+        source: The file itself or the folder that holds it; None looks in `search_folders`.
 
     Raises:
-        ParametersError: it is not there; the message says how to get it.
+        ParametersError: It is not there; the message says how to get it.
     """
     file = FILES[metric]
     if source is not None and source.is_file():
@@ -97,7 +97,7 @@ def load_parameters(metric: str, path: Path) -> dict[str, Any]:
         The MATLAB variables by name.
 
     Raises:
-        ParametersError: unreadable, or not the authors' file, or SciPy is not installed.
+        ParametersError: Unreadable, or not the authors' file, or SciPy is not installed.
     """
     try:
         content = path.read_bytes()
@@ -117,14 +117,14 @@ def fetch_parameters(metric: str, folder: Path | None = None, timeout: float = 3
 
     Args:
         metric: `niqe` or `sseq`.
-        folder: where to put it; None is the user's cache, where `find_parameters` looks.
-        timeout: seconds to wait for an answer.
+        folder: Where to put it; None is the user's cache, where `find_parameters` looks.
+        timeout: Seconds to wait for an answer.
 
     Returns:
         The path of the file, checked; an intact one that is already there is kept.
 
     Raises:
-        ParametersError: the download failed, its content is another, or it cannot be written.
+        ParametersError: The download failed, its content is another, or it cannot be written.
     """
     file = FILES[metric]
     target = (folder or cache_folder()) / file.name

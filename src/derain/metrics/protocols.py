@@ -40,7 +40,7 @@ def get_protocol(name: str) -> Protocol:
     """Return a protocol by name.
 
     Raises:
-        ValueError: unknown name; the message lists the known ones.
+        ValueError: Unknown name; the message lists the known ones.
     """
     if name not in PROTOCOLS:
         raise ValueError(f"unknown protocol {name!r}; known: {', '.join(PROTOCOLS)}")
@@ -60,7 +60,7 @@ def plane_pair(image: AnyImage, reference: AnyImage, protocol: Protocol) -> tupl
     """Return `planes` of two images of one size.
 
     Raises:
-        ValueError: the sizes differ, or an image is not one that the protocol takes.
+        ValueError: The sizes differ, or an image is not one that the protocol takes.
     """
     check_same_size(image, reference)
     return planes(image, protocol), planes(reference, protocol)

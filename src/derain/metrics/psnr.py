@@ -15,14 +15,14 @@ def psnr(image: AnyImage, reference: AnyImage, protocol: str = "y") -> float:
 
     Args:
         image: (H, W, 3) or (H, W) uint8. `dcsfn` also takes floats in [0, 1], which it clips.
-        reference: the same.
+        reference: The same.
         protocol: `y`, `y_float`, `rgb` or `dcsfn`.
 
     Returns:
         dB; infinite for equal images, except that `dcsfn` gives 100.
 
     Raises:
-        ValueError: unknown protocol, sizes that differ, or arrays that are no 8-bit images.
+        ValueError: Unknown protocol, sizes that differ, or arrays that are no 8-bit images.
     """
     rules = get_protocol(protocol)
     x, y = plane_pair(image, reference, rules)

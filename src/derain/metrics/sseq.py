@@ -121,7 +121,7 @@ def load_model(source: Path | None = None) -> SSEQModel:
     """Load the authors' model from a file or folder, or from where `find_parameters` looks.
 
     Raises:
-        ParametersError: the file is absent, damaged or unreadable.
+        ParametersError: The file is absent, damaged or unreadable.
     """
     return _read_model(parameters.find_parameters("sseq", source))
 
@@ -187,14 +187,14 @@ def sseq(image: AnyImage, model: SSEQModel | None = None) -> float:
 
     Args:
         image: (H, W, 3) or (H, W) uint8; measured on its `gray`.
-        model: the authors' parameters; None is `load_model()`.
+        model: The authors' parameters; None is `load_model()`.
 
     Returns:
         About 0..100, slightly negative at times.
 
     Raises:
-        ParametersError: no model given and none found.
-        ValueError: an image without any variation, or no 8-bit image.
+        ParametersError: No model given and none found.
+        ValueError: An image without any variation, or no 8-bit image.
     """
     model = model or load_model()
     features = sseq_features(image)

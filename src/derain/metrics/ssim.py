@@ -20,7 +20,7 @@ def ssim_map(x: Plane, y: Plane) -> Plane:
 
     Args:
         x: (..., H, W) in 0..255, H and W at least 11.
-        y: the same shape.
+        y: The same shape.
 
     Returns:
         (..., H - 10, W - 10) in -1..1.
@@ -37,14 +37,14 @@ def ssim(image: AnyImage, reference: AnyImage, protocol: str = "y") -> float:
 
     Args:
         image: (H, W, 3) or (H, W) uint8. `dcsfn` also takes floats, near [0, 1], not clipped.
-        reference: the same.
+        reference: The same.
         protocol: `y`, `y_float`, `rgb` or `dcsfn`.
 
     Returns:
         The mean of the map, over all channels, at most 1 (equal images).
 
     Raises:
-        ValueError: unknown protocol, sizes that differ, arrays that are no 8-bit images, or an
+        ValueError: Unknown protocol, sizes that differ, arrays that are no 8-bit images, or an
             image smaller than the 11x11 window where the protocol has no border.
     """
     rules = get_protocol(protocol)

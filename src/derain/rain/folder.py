@@ -77,7 +77,7 @@ def synthesize_folder(
         layers: The user's own photographs of rain, see `read_layers`.
         save_rain: Also write the rain layers.
         jobs: Processes. The files do not depend on it.
-        min_size: px; a smaller image is listed as failed.
+        min_size: Pixels; a smaller image is listed as failed.
         progress: Called with (pairs done, pairs in all).
 
     Returns:

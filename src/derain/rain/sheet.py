@@ -20,7 +20,7 @@ def contact_sheet(image: NDArray[Any], seed: int = 0, width: int = 480) -> NDArr
     Args:
         image: (H, W, 3) or (H, W) uint8.
         seed: Seed of the rain.
-        width: px of one cell. The image is reduced first and rained on then: rain that is
+        width: Pixels of one cell. The image is reduced first and rained on then: rain that is
             reduced with its image is thinner than what a network would see.
 
     Returns:
