@@ -1,4 +1,4 @@
-"""Where results go, and that one bad picture stops nothing."""
+"""Where results go, and that one bad image stops nothing."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_a_glob_is_expanded(tree, tmp_path):
     ]
 
 
-def test_out_is_a_file_only_for_one_picture(tree, tmp_path):
+def test_out_is_a_file_only_for_one_image(tree, tmp_path):
     assert targets([str(tree / "a.jpg")], str(tmp_path / "x.png")) == [str(tmp_path / "x.png")]
     assert targets([str(tree)], str(tmp_path / "x.png"))[0] == str(tmp_path / "x.png" / "a.jpg")
 
@@ -64,7 +64,7 @@ def test_an_output_folder_inside_the_input_is_not_restored_again(tree):
 
 
 def test_urls_and_pipes(tmp_path):
-    url = "https://example.org/pictures/rain%20y.jpg?size=large"
+    url = "https://example.org/images/rain%20y.jpg?size=large"
     assert targets([url]) == ["rain y_derained.jpg"]
     assert targets([url], str(tmp_path)) == [str(tmp_path / "rain y.jpg")]
     jobs, _ = batch.plan(["-"])
@@ -73,7 +73,7 @@ def test_urls_and_pipes(tmp_path):
     assert jobs[0].target == tmp_path / "x.png"
 
 
-def test_two_pictures_for_one_place_are_a_failure_of_the_second(tree, tmp_path):
+def test_two_images_for_one_place_are_a_failure_of_the_second(tree, tmp_path):
     jobs, failed = batch.plan([str(tree / "a.jpg"), str(tree / "b.PNG")], "-")
     assert [job.source for job in jobs] == [str(tree / "a.jpg")]
     assert "b.PNG" in failed[0].message
@@ -103,17 +103,17 @@ def test_an_unknown_format_lists_the_known_ones(tree):
 
 
 def test_outcomes_come_in_the_order_of_the_jobs_whatever_takes_longer(tmp_path):
-    sides = [300, 0, 20, 150, 20]
-    for k, side in enumerate(sides):
+    sizes = [300, 0, 20, 150, 20]
+    for k, size in enumerate(sizes):
         path = tmp_path / "in" / f"{k}.png"
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"no picture")
-        if side:
-            Image.fromarray(np.full((side, side, 3), 90, np.uint8)).save(path)
+        path.write_bytes(b"no image")
+        if size:
+            Image.fromarray(np.full((size, size, 3), 90, np.uint8)).save(path)
     jobs, _ = batch.plan([str(tmp_path / "in")], str(tmp_path / "out"))
     told: list[batch.Outcome] = []
     restorer = derain.load(device="cpu", precision="f32")
-    outcomes = batch.run(jobs, restorer, batch.Settings(), 3, told.append)
+    outcomes = batch.run(jobs, restorer, batch.BatchSettings(), 3, told.append)
     assert told == outcomes
     assert [outcome.job for outcome in outcomes] == jobs
     assert [outcome.size and outcome.size[0] for outcome in outcomes] == [300, None, 20, 150, 20]

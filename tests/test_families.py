@@ -1,4 +1,4 @@
-"""Every family of networks goes the whole way: weights, export, both engines, any picture size."""
+"""Every family of networks goes the whole way: weights, export, both engines, any image size."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_both_engines_agree_on_any_size(family, tmp_path):
     ]
     assert [r.engine.name for r in engines] == ["OpenVINO", "torch"]
     for size in ((64, 96), (37, 61), (5, 90), (1, 1)):
-        picture = np.random.default_rng(0).random((*size, 3), np.float32)
-        a, b = (restorer(picture) for restorer in engines)
-        assert a.shape == picture.shape
+        image = np.random.default_rng(0).random((*size, 3), np.float32)
+        a, b = (restorer(image) for restorer in engines)
+        assert a.shape == image.shape
         assert np.abs(a - b).max() < 1e-4

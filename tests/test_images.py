@@ -1,4 +1,4 @@
-"""What must survive reading and writing a picture."""
+"""What must survive reading and writing an image."""
 
 import io
 import struct
@@ -9,7 +9,7 @@ from PIL import Image, ImageCms, ImageOps, features
 
 from derain import images
 from derain.codecs import upright_exif
-from derain.images import Picture, decode, encode
+from derain.images import DecodedImage, decode, encode
 
 RNG = np.random.default_rng(0)
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><a>rating</a></x:xmpmeta>"
@@ -36,9 +36,9 @@ def saved(image: Image.Image, format: str, **options) -> bytes:
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP", "BMP"])
 def test_lossless_formats_return_every_pixel(format):
-    picture = Picture(noise(), format)
-    again = decode(encode(picture, quality=100), "x")
-    assert np.array_equal(again.pixels, picture.pixels)
+    image = DecodedImage(noise(), format)
+    again = decode(encode(image, quality=100), "x")
+    assert np.array_equal(again.pixels, image.pixels)
     assert again.format == format
 
 
@@ -48,11 +48,11 @@ def test_lossless_formats_return_every_pixel(format):
 def test_sixteen_bits_survive(format, grey, alpha):
     pixels = noise(np.uint16)
     pixels = np.repeat(pixels[..., :1], 3, axis=2) if grey else pixels
-    picture = Picture(
+    image = DecodedImage(
         pixels, format, grey, noise(np.uint16, 1)[..., 0] if alpha else None,
         exif=upright_exif(exif().removeprefix(b"Exif\0\0")), icc=SRGB, dpi=(240, 240), xmp=XMP,
     )  # fmt: skip
-    data = encode(picture)
+    data = encode(image)
     again = decode(data, "x")
     assert again.pixels.dtype == np.uint16
     assert np.array_equal(again.pixels, pixels)
@@ -61,8 +61,8 @@ def test_sixteen_bits_survive(format, grey, alpha):
     assert again.dpi == pytest.approx((240, 240), abs=0.01)
     if alpha:
         assert again.alpha is not None
-        assert picture.alpha is not None
-        assert np.array_equal(again.alpha, picture.alpha)
+        assert image.alpha is not None
+        assert np.array_equal(again.alpha, image.alpha)
     else:
         assert again.grey is grey
     tags = Image.open(io.BytesIO(data)).getexif()
@@ -74,7 +74,7 @@ def test_sixteen_bits_survive(format, grey, alpha):
 def test_sixteen_bit_tiff_is_read_alike_by_another_library():
     tifffile = pytest.importorskip("tifffile")
     pixels = noise(np.uint16, height=300, width=700)  # several strips
-    data = encode(Picture(pixels, "TIFF"))
+    data = encode(DecodedImage(pixels, "TIFF"))
     assert np.array_equal(tifffile.imread(io.BytesIO(data)), pixels)
 
 
@@ -94,16 +94,16 @@ def test_metadata_rides_along(format):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_applied_once_and_reset(orientation):
-    image = Image.fromarray(noise())
-    data = saved(image, "PNG", exif=exif(orientation))
-    picture = decode(data, "x")
+    original = Image.fromarray(noise())
+    data = saved(original, "PNG", exif=exif(orientation))
+    image = decode(data, "x")
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
-    assert np.array_equal(picture.pixels, np.asarray(expected))
-    again = decode(encode(picture), "x")
-    assert np.array_equal(again.pixels, picture.pixels)
-    assert Image.open(io.BytesIO(encode(picture))).getexif()[0x0112] == 1
+    assert np.array_equal(image.pixels, np.asarray(expected))
+    again = decode(encode(image), "x")
+    assert np.array_equal(again.pixels, image.pixels)
+    assert Image.open(io.BytesIO(encode(image))).getexif()[0x0112] == 1
     # 16-bit pixels are turned by our own code.
-    assert np.array_equal(images.upright(np.asarray(image), orientation), np.asarray(expected))
+    assert np.array_equal(images.upright(np.asarray(original), orientation), np.asarray(expected))
 
 
 def test_maker_notes_keep_their_place_and_the_thumbnail_is_cut():
@@ -133,24 +133,24 @@ def test_damaged_exif_is_dropped_not_fatal():
 )  # fmt: skip
 def test_every_mode_becomes_rgb_and_keeps_grey_and_alpha(mode, grey, alpha):
     format = "TIFF" if mode == "CMYK" else "PNG"
-    image = Image.fromarray(noise(channels=3 if mode == "P" else 4)).convert(mode)
-    picture = decode(saved(image, format), "x")
-    assert picture.pixels.shape == (21, 34, 3)
-    assert picture.grey is grey
-    assert (picture.alpha is not None) is alpha
-    if picture.alpha is not None:
-        assert np.array_equal(picture.alpha, np.asarray(image)[..., -1])
+    original = Image.fromarray(noise(channels=3 if mode == "P" else 4)).convert(mode)
+    image = decode(saved(original, format), "x")
+    assert image.pixels.shape == (21, 34, 3)
+    assert image.grey is grey
+    assert (image.alpha is not None) is alpha
+    if image.alpha is not None:
+        assert np.array_equal(image.alpha, np.asarray(original)[..., -1])
     if mode != "CMYK":
-        expected = np.asarray(image.convert("RGB"))
-        assert np.array_equal(picture.pixels, expected)
+        expected = np.asarray(original.convert("RGB"))
+        assert np.array_equal(image.pixels, expected)
 
 
 def test_a_transparent_palette_colour_becomes_alpha():
-    image = Image.fromarray(noise(channels=1)[..., 0] % 4, "P")
-    image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
-    picture = decode(saved(image, "PNG", transparency=2), "x")
-    assert picture.alpha is not None
-    assert np.array_equal(picture.alpha == 0, np.asarray(image) == 2)
+    original = Image.fromarray(noise(channels=1)[..., 0] % 4, "P")
+    original.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
+    image = decode(saved(original, "PNG", transparency=2), "x")
+    assert image.alpha is not None
+    assert np.array_equal(image.alpha == 0, np.asarray(original) == 2)
 
 
 def test_a_cmyk_profile_is_not_attached_to_rgb_pixels():
@@ -167,8 +167,8 @@ def test_grey_is_the_rounded_mean_of_the_channels():
 def test_jpeg_quality_is_high_by_default_and_settable():
     yy, xx = np.mgrid[:64, :64]
     pixels = np.dstack([xx * 4, yy * 4, (xx + yy) * 2]).astype(np.uint8)
-    sizes = {q: len(encode(Picture(pixels, "JPEG"), q)) for q in (50, 95)}
-    again = decode(encode(Picture(pixels, "JPEG")), "x").pixels
+    sizes = {q: len(encode(DecodedImage(pixels, "JPEG"), q)) for q in (50, 95)}
+    again = decode(encode(DecodedImage(pixels, "JPEG")), "x").pixels
     assert sizes[50] < sizes[95]
     assert np.abs(again.astype(int) - pixels).max() <= 4
 
@@ -177,7 +177,7 @@ def test_jpeg_quality_is_high_by_default_and_settable():
     ("data", "words"),
     [
         (b"", "empty file"),
-        (b"just some text", "not a picture"),
+        (b"just some text", "not an image"),
         (saved(Image.fromarray(noise(height=200, width=200)), "JPEG")[:4000], "damaged"),
         (saved(Image.fromarray(noise(height=200, width=200)), "PNG")[:4000], "damaged"),
         (saved(Image.new("F", (4, 4)), "TIFF"), "32 bits"),
@@ -196,7 +196,7 @@ def test_what_cannot_be_restored_is_refused_by_name(data, words):
 
 
 def test_a_truncated_sixteen_bit_png_is_refused():
-    data = encode(Picture(noise(np.uint16, height=99, width=99), "PNG"))
+    data = encode(DecodedImage(noise(np.uint16, height=99, width=99), "PNG"))
     with pytest.raises(ValueError, match=r"holiday.png: damaged"):
         decode(data[: len(data) // 2], "holiday.png")
 
@@ -214,18 +214,18 @@ def test_a_bomb_is_refused_before_it_is_decoded_and_the_limit_can_be_lifted():
 
 
 @pytest.mark.parametrize(
-    ("picture", "words"),
+    ("image", "words"),
     [
-        (Picture(noise(np.uint16), "JPEG"), "16 bits; choose PNG or TIFF"),
-        (Picture(noise(), "JPEG", alpha=noise(channels=1)[..., 0]), "transparency; choose"),
+        (DecodedImage(noise(np.uint16), "JPEG"), "16 bits; choose PNG or TIFF"),
+        (DecodedImage(noise(), "JPEG", alpha=noise(channels=1)[..., 0]), "transparency; choose"),
     ],
 )
-def test_a_format_that_cannot_hold_the_picture_says_which_can(picture, words):
+def test_a_format_that_cannot_hold_the_image_says_which_can(image, words):
     with pytest.raises(ValueError, match=words):
-        encode(picture)
+        encode(image)
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
 def test_avif_goes_through():
-    picture = decode(saved(Image.fromarray(noise()), "AVIF", icc_profile=SRGB), "x")
-    assert decode(encode(picture), "x").icc == SRGB
+    image = decode(saved(Image.fromarray(noise()), "AVIF", icc_profile=SRGB), "x")
+    assert decode(encode(image), "x").icc == SRGB

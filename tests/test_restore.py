@@ -26,8 +26,8 @@ class Blur:
 
     def __call__(self, batch):
         assert batch.dtype == np.float32
-        assert all(side % 16 == 0 and side >= 32 for side in batch.shape[2:])
-        return np.stack([[cv2.blur(c, (3, 3)) for c in picture] for picture in batch])
+        assert all(length % 16 == 0 and length >= 32 for length in batch.shape[2:])
+        return np.stack([[cv2.blur(c, (3, 3)) for c in image] for image in batch])
 
 
 class Overflowing(Blur):
@@ -65,7 +65,7 @@ def psnr(a, b):
     return -10 * np.log10(((a.astype(float) - b) ** 2).mean() / 255**2)
 
 
-def test_the_shipped_network_removes_rain_and_leaves_clean_pictures_alone(restorer, rainy):
+def test_the_shipped_network_removes_rain_and_leaves_clean_images_alone(restorer, rainy):
     clean, rain = rainy
     assert psnr(restorer(rain), clean) > psnr(rain, clean) + 5
     assert psnr(restorer(clean), clean) > 34
@@ -73,10 +73,10 @@ def test_the_shipped_network_removes_rain_and_leaves_clean_pictures_alone(restor
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (3, 5), (17, 31), (40, 129)])
 def test_any_size_keeps_its_size(restorer, size):
-    picture = np.random.default_rng(0).random((*size, 3), np.float32)
-    result = restorer(picture)
-    assert result.shape == picture.shape
-    assert result.dtype == picture.dtype
+    image = np.random.default_rng(0).random((*size, 3), np.float32)
+    result = restorer(image)
+    assert result.shape == image.shape
+    assert result.dtype == image.dtype
     assert np.isfinite(result).all()
 
 
@@ -126,29 +126,29 @@ def test_a_path_is_restored_beside_it(blur, tmp_path):
 
 @pytest.mark.parametrize("tile", [64, 100, "auto"])
 def test_tiles_do_not_show_in_a_local_network(blur, tile):
-    picture = np.random.default_rng(0).integers(0, 256, (1500, 1000, 3), np.uint8)
-    whole = blur(picture, tile="off")
-    tiled = blur(picture, tile=tile).astype(int)
-    inner = (slice(1, -1), slice(1, -1))  # padding at the picture's own border may differ
+    image = np.random.default_rng(0).integers(0, 256, (1500, 1000, 3), np.uint8)
+    whole = blur(image, tile="off")
+    tiled = blur(image, tile=tile).astype(int)
+    inner = (slice(1, -1), slice(1, -1))  # padding at the image's own border may differ
     assert np.abs(tiled - whole)[inner].max() <= 1
     assert blur.tile_for(1500, 1000) < 1000
 
 
 def test_strength_blends_with_the_input(blur):
-    picture = np.random.default_rng(0).random((64, 64, 3), np.float32)
-    full, half = blur(picture), blur(picture, strength=0.5)
-    assert np.allclose(half, (picture + full) / 2, atol=1e-6)
-    assert np.array_equal(blur(picture, strength=0.0), picture)
+    image = np.random.default_rng(0).random((64, 64, 3), np.float32)
+    full, half = blur(image), blur(image, strength=0.5)
+    assert np.allclose(half, (image + full) / 2, atol=1e-6)
+    assert np.array_equal(blur(image, strength=0.0), image)
 
 
 def test_values_that_overflow_are_computed_again_in_f32():
     restorer = Restorer(Overflowing(), CHOICE, reload=Blur)
-    picture = np.random.default_rng(0).random((64, 64, 3), np.float32)
+    image = np.random.default_rng(0).random((64, 64, 3), np.float32)
     with pytest.warns(UserWarning, match="half precision overflowed"):
-        result = restorer(picture)
-    assert np.array_equal(result, Restorer(Blur(), CHOICE)(picture))
+        result = restorer(image)
+    assert np.array_equal(result, Restorer(Blur(), CHOICE)(image))
     with pytest.raises(ValueError, match="not finite"):
-        Restorer(Overflowing(), CHOICE, reload=Overflowing)(picture)
+        Restorer(Overflowing(), CHOICE, reload=Overflowing)(image)
 
 
 def test_a_stopped_restorer_ends_at_the_next_tile():
@@ -182,15 +182,15 @@ class Limited(Blur):
 def test_smaller_tiles_are_tried_when_memory_runs_out_and_kept_to():
     engine = Limited()
     restorer = Restorer(engine, CHOICE)
-    picture = np.random.default_rng(0).random((480, 480, 3), np.float32)
+    image = np.random.default_rng(0).random((480, 480, 3), np.float32)
     with pytest.warns(UserWarning, match="going on in tiles of 120"):
-        result = restorer(picture)
+        result = restorer(image)
     inner = (slice(1, -1), slice(1, -1))
-    assert np.allclose(result[inner], Restorer(Blur(), CHOICE)(picture)[inner], atol=1e-6)
+    assert np.allclose(result[inner], Restorer(Blur(), CHOICE)(image)[inner], atol=1e-6)
     engine.calls = 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        restorer(picture, tile=128)
+        restorer(image, tile=128)
     assert restorer.tile_for(4000, 4000) < 480
 
 
@@ -228,18 +228,18 @@ def test_openvino_starved_of_memory_goes_on_in_smaller_tiles():
 
 
 def test_tiles_follow_the_budget(blur):
-    sides = []
+    tile_sizes = []
     for budget in (10**8, 10**9, 2 * 10**9, 10**10, None):
         blur.budget = budget
-        sides.append(blur.tile_for(4000, 6000))
-        assert blur.tile_for(300, 200) in (300, sides[-1])
-    assert sides == sorted(sides[:-1]) + sides[-1:]
-    assert sides[0] == 256
-    assert sides[1] ** 2 * 6000 + 4000 * 6000 * 10 + 2 * 10**8 <= 10**9
-    assert sides[3] == 1024
+        tile_sizes.append(blur.tile_for(4000, 6000))
+        assert blur.tile_for(300, 200) in (300, tile_sizes[-1])
+    assert tile_sizes == sorted(tile_sizes[:-1]) + tile_sizes[-1:]
+    assert tile_sizes[0] == 256
+    assert tile_sizes[1] ** 2 * 6000 + 4000 * 6000 * 10 + 2 * 10**8 <= 10**9
+    assert tile_sizes[3] == 1024
     blur.budget = 10**9
     blur.record = replace(Blur.record, memory={"f32": 1000})
-    assert sides[1] < blur.tile_for(4000, 6000) <= (560_000_000 / 1000) ** 0.5
+    assert tile_sizes[1] < blur.tile_for(4000, 6000) <= (560_000_000 / 1000) ** 0.5
     blur.record = Blur.record
 
 
@@ -259,7 +259,7 @@ def test_two_threads_may_share_a_restorer(restorer, rainy):
 
 
 @pytest.mark.parametrize(
-    ("picture", "options", "words"),
+    ("image", "options", "words"),
     [
         (np.zeros((4, 4, 2)), {}, r"\(H, W\), \(H, W, 3\) or \(H, W, 4\)"),
         (np.zeros((4, 4, 3), np.int64), {}, "uint8, uint16 or float"),
@@ -271,12 +271,12 @@ def test_two_threads_may_share_a_restorer(restorer, rainy):
         (np.zeros((4, 4, 3), np.uint8), {"tile": "big"}, "auto, off"),
     ],
 )
-def test_wrong_calls_say_what_is_right(blur, picture, options, words):
+def test_wrong_calls_say_what_is_right(blur, image, options, words):
     with pytest.raises(ValueError, match=words):
-        blur(picture, **options)
+        blur(image, **options)
 
 
-def test_openvino_and_torch_give_the_same_picture(restorer, rainy):
+def test_openvino_and_torch_give_the_same_image(restorer, rainy):
     pytest.importorskip("torch")
     _, rain = rainy
     torch_restorer = derain.load(device="cpu", engine="torch", precision="f32")

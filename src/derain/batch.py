@@ -1,4 +1,4 @@
-"""Restore many pictures: find them, name the results, run, and go on when one fails."""
+"""Restore many images: find them, name the results, run, and go on when one fails."""
 
 import glob
 import itertools
@@ -24,17 +24,17 @@ MAX_DOWNLOAD = 500_000_000  # bytes
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to restore."""
+    """One image to restore."""
 
     source: str  # a path, a URL or "-"
     target: Path | None  # None: standard output
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What holds for every picture of a run."""
+class BatchSettings:
+    """What holds for every image of a run."""
 
-    format: str | None = None  # a suffix such as "png"; None keeps each picture's own
+    format: str | None = None  # a suffix such as "png"; None keeps each image's own
     quality: int = images.QUALITY
     tile: str = "auto"
     strength: float = 1.0
@@ -59,7 +59,9 @@ def is_url(source: str) -> bool:
     return source.startswith(("http://", "https://"))
 
 
-def find(inputs: Sequence[str], recursive: bool = False) -> Iterator[tuple[str, Path | None, str]]:
+def expand_inputs(
+    inputs: Sequence[str], recursive: bool = False
+) -> Iterator[tuple[str, Path | None, str]]:
     """Expand files, folders, globs, URLs and "-".
 
     Yields:
@@ -71,14 +73,14 @@ def find(inputs: Sequence[str], recursive: bool = False) -> Iterator[tuple[str, 
             yield entry, None, ""
         elif path.is_dir():
             files = sorted(path.rglob("*") if recursive else path.iterdir())
-            pictures = [
+            found = [
                 f for f in files
                 if f.suffix.lower() in images.FORMATS and f.is_file() and f.name[0] != "."
             ]  # fmt: skip
-            yield from ((str(f), path, "") for f in pictures)
-            if not pictures:
+            yield from ((str(f), path, "") for f in found)
+            if not found:
                 deeper = "" if recursive else "; --recursive looks into its folders"
-                yield entry, None, f"{entry}: no pictures in this folder{deeper}"
+                yield entry, None, f"{entry}: no images in this folder{deeper}"
         elif glob.has_magic(entry):
             # Path.glob takes no absolute pattern.
             found = glob.glob(entry, recursive=True)  # noqa: PTH207
@@ -100,9 +102,9 @@ def plan(
 ) -> tuple[list[Job], list[Outcome]]:
     """Decide where each result goes.
 
-    Without ``out`` a result lies beside its picture under NAME_derained; in a folder ``out`` it
+    Without ``out`` a result lies beside its image under NAME_derained; in a folder ``out`` it
     keeps its name, and its place in the tree that it came from. ``out`` is a file if there is one
-    picture and it ends like one.
+    image and it ends like one.
 
     Returns:
         The jobs, and what cannot be done, as failed outcomes.
@@ -115,7 +117,7 @@ def plan(
         raise ValueError(f"unknown format {format!r}; known: {known}")
     beside = out is None
     suffix = suffix if suffix is not None else (SUFFIX if beside else "")
-    found = list(dict.fromkeys(find(inputs, recursive)))
+    found = list(dict.fromkeys(expand_inputs(inputs, recursive)))
     found = [f for f in found if f[1] is None or not is_result(f[0], f[1], out, suffix)]
     into_file = out is not None and len(found) == 1 and found[0][1] is None and is_file_name(out)
     jobs: list[Job] = []
@@ -143,7 +145,7 @@ def plan(
 
 
 def is_result(source: str, root: Path, out: str | None, suffix: str) -> bool:
-    """Whether a picture found in the folder ``root`` is the result of an earlier run."""
+    """Whether an image found in the folder ``root`` is the result of an earlier run."""
     if out is None:
         return suffix != "" and Path(source).stem.endswith(suffix)
     inside = Path(out).resolve()
@@ -156,7 +158,7 @@ def ending_of(format: str) -> str:
 
 
 def is_file_name(out: str) -> bool:
-    """Whether ``-o`` names a picture rather than a folder."""
+    """Whether ``-o`` names an image rather than a folder."""
     return Path(out).suffix.lower() in images.FORMATS and not Path(out).is_dir()
 
 
@@ -170,13 +172,13 @@ def folder_for(source: str, root: Path | None, out: str | None) -> Path:
 def source_name(source: str) -> str:
     """The file name of a path or URL."""
     if source == PIPE:
-        return "picture.png"
+        return "image.png"
     if is_url(source):
-        return Path(urllib.parse.unquote(urllib.parse.urlparse(source).path)).name or "picture.jpg"
+        return Path(urllib.parse.unquote(urllib.parse.urlparse(source).path)).name or "image.jpg"
     return Path(source).name
 
 
-def fetch(source: str) -> bytes:
+def read_source(source: str) -> bytes:
     """The bytes of a path, URL or standard input.
 
     Raises:
@@ -199,11 +201,11 @@ def fetch(source: str) -> bytes:
     return data
 
 
-def restore_one(job: Job, restorer: Restorer, settings: Settings) -> Outcome:
-    """Decode, restore, encode and write one picture.
+def restore_one(job: Job, restorer: Restorer, settings: BatchSettings) -> Outcome:
+    """Decode, restore, encode and write one image.
 
     Raises:
-        ValueError: The picture or the format; one line that names it.
+        ValueError: The image or the format; one line that names it.
         OSError: Reading or writing failed.
     """
     start = time.perf_counter()
@@ -212,10 +214,10 @@ def restore_one(job: Job, restorer: Restorer, settings: Settings) -> Outcome:
             return Outcome(job, "skipped")
         if not settings.overwrite:
             raise ValueError(f"{job.target}: exists already; --overwrite or --skip-existing")
-    picture = images.decode(fetch(job.source), job.source, settings.max_pixels)
-    result = restorer.restore(picture, tile=settings.tile, strength=settings.strength)
-    result = replace(result, format=target_format(job, settings, picture))
-    del picture  # a large one needs its memory for encoding
+    image = images.decode(read_source(job.source), job.source, settings.max_pixels)
+    result = restorer.restore(image, tile=settings.tile, strength=settings.strength)
+    result = replace(result, format=target_format(job, settings, image))
+    del image  # a large one needs its memory for encoding
     try:
         data = images.encode(result, settings.quality)
     except (ValueError, OSError, KeyError) as error:
@@ -230,14 +232,14 @@ def restore_one(job: Job, restorer: Restorer, settings: Settings) -> Outcome:
     return Outcome(job, "restored", time.perf_counter() - start, (height, width))
 
 
-def target_format(job: Job, settings: Settings, picture: images.Picture) -> str:
+def target_format(job: Job, settings: BatchSettings, image: images.DecodedImage) -> str:
     """The format by the target's name; to a pipe, by request or as it came."""
     if job.target is not None:
-        return images.FORMATS.get(job.target.suffix.lower(), picture.format)
-    return images.FORMATS.get(ending_of(settings.format or ""), picture.format)
+        return images.FORMATS.get(job.target.suffix.lower(), image.format)
+    return images.FORMATS.get(ending_of(settings.format or ""), image.format)
 
 
-def attempt(job: Job, restorer: Restorer, settings: Settings) -> Outcome:
+def attempt(job: Job, restorer: Restorer, settings: BatchSettings) -> Outcome:
     """``restore_one``, with a failure as an outcome instead of an exception."""
     try:
         return restore_one(job, restorer, settings)
@@ -259,20 +261,20 @@ def describe(error: BaseException, job: Job) -> str:
 def run(
     jobs: Sequence[Job],
     restorer: Restorer,
-    settings: Settings,
+    settings: BatchSettings,
     workers: int = 2,
     on_done: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
-    """Restore every picture; decoding and encoding of one overlap with the network of another.
+    """Restore every image; decoding and encoding of one overlap with the network of another.
 
-    At Ctrl-C pictures in progress stop at their next tile, finished ones stay.
+    At Ctrl-C images in progress stop at their next tile, finished ones stay.
 
     Args:
         jobs: From ``plan``.
         restorer: One network for all.
-        settings: What holds for every picture.
-        workers: Pictures in flight at a time, at least 1.
-        on_done: Called in this thread after each picture, in their order.
+        settings: What holds for every image.
+        workers: Images in flight at a time, at least 1.
+        on_done: Called in this thread after each image, in their order.
 
     Returns:
         One outcome per job, in their order.

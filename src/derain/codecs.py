@@ -1,4 +1,4 @@
-"""What no library here does to picture files: 16-bit PNG and TIFF with metadata, EXIF in place."""
+"""What no library here does to image files: 16-bit PNG and TIFF with metadata, EXIF in place."""
 
 import struct
 import zlib

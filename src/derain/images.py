@@ -1,7 +1,7 @@
-"""Read and write a picture with everything that must survive.
+"""Read and write an image with everything that must survive.
 
 What goes through unchanged: the size, 8 or 16 bits, grey, alpha, EXIF (camera, place, time), the
-ICC profile, XMP and the resolution. What changes, because it must: a rotated picture is turned
+ICC profile, XMP and the resolution. What changes, because it must: a rotated image is turned
 upright and its orientation tag reset (rain falls downwards, and the network expects that); the
 embedded thumbnail, which would still show the rain, is dropped; CMYK becomes RGB and a palette
 becomes full colour.
@@ -47,8 +47,8 @@ _opening = threading.Lock()  # Pillow's own pixel limit is a global
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A decoded picture, upright."""
+class DecodedImage:
+    """A decoded image, upright."""
 
     pixels: NDArray[Any]  # (H, W, 3) RGB, uint8 or uint16; three equal channels where grey
     format: str  # as in FORMATS
@@ -60,19 +60,19 @@ class Picture:
     dpi: tuple[float, float] | None = None
 
 
-def read(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Read a picture file.
+def read(path: Path, max_pixels: int = MAX_PIXELS) -> DecodedImage:
+    """Read an image file.
 
     Raises:
-        ValueError: Not a picture, damaged, animated, of a kind that is not supported, or larger
+        ValueError: Not an image, damaged, animated, of a kind that is not supported, or larger
             than ``max_pixels``; names the file and the way out.
         OSError: The file cannot be read.
     """
     return decode(path.read_bytes(), str(path), max_pixels)
 
 
-def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Decode the bytes of a picture file; ``name`` is for messages. Raises as ``read``."""
+def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> DecodedImage:
+    """Decode the bytes of an image file; ``name`` is for messages. Raises as ``read``."""
     if not data:
         raise ValueError(f"{name}: empty file")
     try:
@@ -83,16 +83,16 @@ def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
                 image = Image.open(io.BytesIO(data))
             finally:
                 Image.MAX_IMAGE_PIXELS = limit
-        check(image, name, max_pixels)
+        check_supported(image, name, max_pixels)
         return from_pillow(image, sixteen_bit(image, data))
     except Image.UnidentifiedImageError:
         hint = " (HEIC: convert it first)" if name.lower().endswith((".heic", ".heif")) else ""
-        raise ValueError(f"{name}: not a picture that derain can read{hint}") from None
+        raise ValueError(f"{name}: not an image that derain can read{hint}") from None
     except (OSError, SyntaxError, struct.error, zlib.error, cv2.error) as error:
-        raise ValueError(f"{name}: damaged picture: {error}") from None
+        raise ValueError(f"{name}: damaged image: {error}") from None
 
 
-def check(image: Image.Image, name: str, max_pixels: int = MAX_PIXELS) -> None:
+def check_supported(image: Image.Image, name: str, max_pixels: int = MAX_PIXELS) -> None:
     """Refuse what derain does not restore, before any pixel is decoded.
 
     Raises:
@@ -135,8 +135,8 @@ def sixteen_bit(image: Image.Image, data: bytes) -> NDArray[np.uint16] | None:
     return values.astype(np.uint16, copy=False)
 
 
-def from_pillow(image: Image.Image, deep: NDArray[np.uint16] | None = None) -> Picture:
-    """Turn a Pillow image into a ``Picture``.
+def from_pillow(image: Image.Image, deep: NDArray[np.uint16] | None = None) -> DecodedImage:
+    """Turn a Pillow image into a ``DecodedImage``.
 
     Args:
         image: Any mode but I and F.
@@ -159,7 +159,7 @@ def from_pillow(image: Image.Image, deep: NDArray[np.uint16] | None = None) -> P
     values = values.reshape(*values.shape[:2], channels)
     pixels = np.repeat(values[..., :1], 3, axis=2) if grey else values[..., :3]
     xmp = image.info.get("xmp")
-    return Picture(
+    return DecodedImage(
         pixels=np.ascontiguousarray(pixels),
         format="JPEG" if image.format == "MPO" else image.format or "PNG",
         grey=grey,
@@ -223,46 +223,46 @@ def exif_block(image: Image.Image) -> bytes | None:
     return kept.tobytes().removeprefix(b"Exif\x00\x00") if len(kept) else None
 
 
-def write(path: Path, picture: Picture, quality: int = QUALITY) -> None:
-    """Write a picture; the file appears whole under its name or not at all. Raises as ``encode``.
+def write(path: Path, image: DecodedImage, quality: int = QUALITY) -> None:
+    """Write an image; the file appears whole under its name or not at all. Raises as ``encode``.
 
     Raises:
         OSError: The folder cannot be written to, or the disk is full; nothing is left behind.
     """
-    write_atomically(path, encode(picture, quality))
+    write_atomically(path, encode(image, quality))
 
 
-def encode(picture: Picture, quality: int = QUALITY) -> bytes:
-    """Encode a picture in its format.
+def encode(image: DecodedImage, quality: int = QUALITY) -> bytes:
+    """Encode an image in its format.
 
     Args:
-        picture: What to encode; 16 bits only in PNG and TIFF, alpha not in JPEG and BMP.
+        image: What to encode; 16 bits only in PNG and TIFF, alpha not in JPEG and BMP.
         quality: 1..100, for JPEG, WebP and AVIF; 100 is lossless in WebP.
 
     Raises:
-        ValueError: The format cannot hold the picture; says which can.
+        ValueError: The format cannot hold the image; says which can.
     """
-    deep = picture.pixels.dtype == np.uint16
-    if deep and picture.format not in SIXTEEN_BIT:
-        raise ValueError(f"{picture.format} cannot hold 16 bits; choose PNG or TIFF")
-    if picture.alpha is not None and picture.format not in WITH_ALPHA:
-        raise ValueError(f"{picture.format} cannot hold transparency; choose PNG, TIFF or WebP")
-    if picture.format == "TIFF":
-        return encode_tiff(channels_of(picture), picture)
+    deep = image.pixels.dtype == np.uint16
+    if deep and image.format not in SIXTEEN_BIT:
+        raise ValueError(f"{image.format} cannot hold 16 bits; choose PNG or TIFF")
+    if image.alpha is not None and image.format not in WITH_ALPHA:
+        raise ValueError(f"{image.format} cannot hold transparency; choose PNG, TIFF or WebP")
+    if image.format == "TIFF":
+        return encode_tiff(channels_of(image), image)
     if deep:
-        return encode_png16(channels_of(picture), picture)
-    image = Image.fromarray(channels_of(picture))
+        return encode_png16(channels_of(image), image)
+    pixels = Image.fromarray(channels_of(image))
     buffer = io.BytesIO()
-    image.save(buffer, picture.format, **save_options(picture, quality))
+    pixels.save(buffer, image.format, **save_options(image, quality))
     return buffer.getvalue()
 
 
-def channels_of(picture: Picture) -> NDArray[Any]:
+def channels_of(image: DecodedImage) -> NDArray[Any]:
     """The samples as a file stores them: (H, W), or (H, W, 2, 3 or 4) with alpha last."""
     # Neither OpenCV nor Pillow knows grey with alpha at 16 bits.
-    grey = picture.grey and (picture.alpha is None or picture.pixels.dtype == np.uint8)
-    colour = grey_of(picture.pixels) if grey else picture.pixels
-    return colour if picture.alpha is None else np.dstack([colour, picture.alpha])
+    grey = image.grey and (image.alpha is None or image.pixels.dtype == np.uint8)
+    colour = grey_of(image.pixels) if grey else image.pixels
+    return colour if image.alpha is None else np.dstack([colour, image.alpha])
 
 
 def grey_of(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -270,21 +270,21 @@ def grey_of(pixels: NDArray[Any]) -> NDArray[Any]:
     return ((pixels.sum(axis=2, dtype=np.uint32) * 2 + 3) // 6).astype(pixels.dtype)
 
 
-def save_options(picture: Picture, quality: int) -> dict[str, Any]:
+def save_options(image: DecodedImage, quality: int) -> dict[str, Any]:
     """Keyword arguments for Pillow's ``save``: quality and what rides along."""
     options: dict[str, Any] = {
         key: value
         for key, value in (
-            ("exif", picture.exif and b"Exif\x00\x00" + picture.exif),
-            ("icc_profile", picture.icc),
-            ("xmp", picture.xmp),
-            ("dpi", picture.dpi),
+            ("exif", image.exif and b"Exif\x00\x00" + image.exif),
+            ("icc_profile", image.icc),
+            ("xmp", image.xmp),
+            ("dpi", image.dpi),
         )
         if value
     }
-    match picture.format:
+    match image.format:
         case "JPEG":
-            small = picture.pixels[..., 0].size <= OPTIMISED
+            small = image.pixels[..., 0].size <= OPTIMISED
             options |= {"quality": quality, "subsampling": 0, "optimize": small}
         case "WEBP":
             options |= {"quality": quality, "lossless": quality == 100, "exact": True}

@@ -20,13 +20,13 @@ from derain.weights import catalog
 from derain.weights.record import Record
 
 # Where memory allows more, `auto` still takes no more: larger tiles are no faster, and most
-# machines then give the same picture for a network that averages over its tile.
+# machines then give the same image for a network that averages over its tile.
 TILE = 1024  # pixels
-WHOLE = TILE * TILE  # pixels; a picture up to this size goes through in one piece
+WHOLE = TILE * TILE  # pixels; an image up to this size goes through in one piece
 SMALLEST = 64  # pixels; the smallest tile
-SHARE = 1 / 4  # of free memory, the default budget
+BUDGET_FRACTION = 1 / 4  # of free memory, where no budget is given
 PROGRAM = 200_000_000  # bytes: Python, the libraries, a network's weights
-HELD = 10  # bytes per byte of a channel: what decoding, restoring and encoding hold of a picture
+HELD = 10  # bytes per byte of a channel: what decoding, restoring and encoding hold of an image
 WORK = {"f32": 6000, "bf16": 3000}  # bytes per pixel of a tile, where a record does not tell
 
 
@@ -35,9 +35,9 @@ class Cancelled(Exception):
 
 
 class Restorer:
-    """A network that removes rain from pictures of any size and kind.
+    """A network that removes rain from images of any size and kind.
 
-    Calling it with a path writes ``NAME_derained.SUFFIX`` beside the picture and returns that
+    Calling it with a path writes ``NAME_derained.SUFFIX`` beside the image and returns that
     path; a Pillow image or a NumPy array comes back as the same kind.
 
     Args:
@@ -62,33 +62,33 @@ class Restorer:
         self._running = threading.Lock()
         self._stop = threading.Event()
 
-    def __call__(self, picture: Any, *, tile: int | str = "auto", strength: float = 1.0) -> Any:
+    def __call__(self, image: Any, *, tile: int | str = "auto", strength: float = 1.0) -> Any:
         """Remove the rain.
 
         Args:
-            picture: A path; a Pillow image; or an array (H, W), (H, W, 3) or (H, W, 4): uint8,
+            image: A path; a Pillow image; or an array (H, W), (H, W, 3) or (H, W, 4): uint8,
                 uint16, or float in [0, 1]. The fourth channel is alpha and stays as it is.
-            tile: ``auto``, ``off``, or the side of a tile in pixels.
+            tile: ``auto``, ``off``, or the tile size in pixels.
             strength: 0 returns the input, 1 the network's result, between them a blend.
 
         Raises:
             ValueError: Wrong shape, type or value; says which are right.
         """
-        if isinstance(picture, str | Path):
-            source = Path(picture)
+        if isinstance(image, str | Path):
+            source = Path(image)
             target = source.with_name(f"{source.stem}_derained{source.suffix}")
             decoded = images.read(source)
             images.write(target, self.restore(decoded, tile=tile, strength=strength))
             return target
-        if isinstance(picture, Image.Image):
-            return self._restore_pillow(picture, tile, strength)
-        return self._restore_array(np.asarray(picture), tile, strength)
+        if isinstance(image, Image.Image):
+            return self._restore_pillow(image, tile, strength)
+        return self._restore_array(np.asarray(image), tile, strength)
 
     def restore(
-        self, picture: images.Picture, *, tile: int | str = "auto", strength: float = 1.0
-    ) -> images.Picture:
-        """A decoded picture -> the same without rain."""
-        return replace(picture, pixels=self.restore_pixels(picture.pixels, tile, strength))
+        self, image: images.DecodedImage, *, tile: int | str = "auto", strength: float = 1.0
+    ) -> images.DecodedImage:
+        """A decoded image -> the same without rain."""
+        return replace(image, pixels=self.restore_pixels(image.pixels, tile, strength))
 
     def restore_pixels(
         self, pixels: NDArray[Any], tile: int | str = "auto", strength: float = 1.0
@@ -97,18 +97,20 @@ class Restorer:
         if not 0 <= strength <= 1:
             raise ValueError(f"strength must be in 0..1: {strength}")
         height, width = pixels.shape[:2]
-        side = self.tile_for(height, width, tile, pixels.itemsize)
+        tile_size = self.tile_for(height, width, tile, pixels.itemsize)
         while True:
             try:
-                return self._restore_in_tiles(pixels, side, strength)
+                return self._restore_in_tiles(pixels, tile_size, strength)
             except (MemoryError, RuntimeError) as error:
-                if not ran_out(error) or side < 2 * SMALLEST:
+                if not ran_out(error) or tile_size < 2 * SMALLEST:
                     raise
-                side //= 2
-                self._most = side * side
-                warnings.warn(f"memory ran out; going on in tiles of {side}", stacklevel=2)
+                tile_size //= 2
+                self._most = tile_size**2
+                warnings.warn(f"memory ran out; going on in tiles of {tile_size}", stacklevel=2)
 
-    def _restore_in_tiles(self, pixels: NDArray[Any], side: int, strength: float) -> NDArray[Any]:
+    def _restore_in_tiles(
+        self, pixels: NDArray[Any], tile_size: int, strength: float
+    ) -> NDArray[Any]:
         top = np.float32(np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
         height, width = pixels.shape[:2]
         result = np.empty_like(pixels)
@@ -117,8 +119,8 @@ class Restorer:
             return pixels[rows, columns].astype(np.float32) / top
 
         strips = restore_tiled(
-            self._run, read, (height, width), side,
-            overlap_for(self.record, side), self.record.size_multiple,
+            self._run, read, (height, width), tile_size,
+            overlap_for(self.record, tile_size), self.record.size_multiple,
         )  # fmt: skip
         for first, strip in strips:
             rows = slice(first, first + len(strip))
@@ -129,13 +131,13 @@ class Restorer:
         return result
 
     def tile_for(self, height: int, width: int, tile: int | str = "auto", itemsize: int = 1) -> int:
-        """The longest side of the tiles for a picture; the picture's own where it is whole.
+        """The tile size for an image; its longer dimension where the image goes through whole.
 
         Args:
-            height: Of the picture, in pixels.
-            width: Of the picture, in pixels.
-            tile: ``auto``, ``off``, or the longest side of a tile in pixels.
-            itemsize: Bytes per value of the picture.
+            height: Height of the image in pixels.
+            width: Width of the image in pixels.
+            tile: ``auto``, ``off``, or the tile size in pixels.
+            itemsize: Bytes per value of the image.
 
         Raises:
             ValueError: Neither auto, off nor a number of pixels of at least 64.
@@ -145,17 +147,17 @@ class Restorer:
             return whole
         if tile == "auto":
             most = self._pixels_that_fit(HELD * itemsize * height * width)
-            side = min(TILE, max(math.isqrt(most), 4 * SMALLEST))
-            return whole if height * width <= min(WHOLE, max(most, side * side)) else side
+            tile_size = min(TILE, max(math.isqrt(most), 4 * SMALLEST))
+            return whole if height * width <= min(WHOLE, max(most, tile_size**2)) else tile_size
         if not str(tile).isdigit() or int(tile) < SMALLEST:
             raise ValueError(f"tile must be auto, off or at least {SMALLEST}: {tile}")
         return min(int(tile), whole)
 
     def _pixels_that_fit(self, held: int) -> int:
-        """How many pixels a tile may have beside so many bytes that the picture holds."""
+        """How many pixels a tile may have beside so many bytes that the image holds."""
         budget = self.budget
         if budget is None:
-            budget = int(SHARE * free_bytes(self.choice.device))
+            budget = int(BUDGET_FRACTION * free_bytes(self.choice.device))
         precision = self.engine.precision
         work = self.record.memory.get(precision) or WORK.get(precision, WORK["f32"])
         return min(max(budget - PROGRAM - held, 0) // work, self._most)
@@ -183,7 +185,7 @@ class Restorer:
         return result[0].transpose(1, 2, 0)[:height, :width]
 
     def _restore_pillow(self, image: Image.Image, tile: int | str, strength: float) -> Image.Image:
-        images.check(image, "picture", max_pixels=image.width * image.height)
+        images.check_supported(image, "image", max_pixels=image.width * image.height)
         if image.mode == "I;16":
             deep = self._restore_array(np.asarray(image), tile, strength)
             return Image.fromarray(deep)
@@ -214,20 +216,20 @@ class Restorer:
         return result
 
 
-def overlap_for(record: Record, side: int) -> Overlap:
+def overlap_for(record: Record, tile_size: int) -> Overlap:
     """How tiles of a network overlap; docs/tiles.md has the measurements.
 
-    Convolutions feel a tile's border 64 pixels deep, and windows half of their side deeper; with
-    that left out, tiles give what the whole picture gives. Means over the whole tile differ from
+    Convolutions feel a tile's border 64 pixels deep, and windows half of their size deeper; with
+    that left out, tiles give what the whole image gives. Means over the whole tile differ from
     tile to tile at any depth: there an overlap serves to blend.
 
     Args:
-        record: Of the network.
-        side: Of a tile; the overlap is at most half of it.
+        record: The record of the network.
+        tile_size: Pixels; the overlap is at most half of it.
     """
     window = record.options.get("window")
     shared, margin = (128 + window, 56 + window // 2) if window else (64, 16)
-    fitting = min(shared, side // 2)
+    fitting = min(shared, tile_size // 2)
     return Overlap(fitting, margin * fitting // shared)
 
 
@@ -240,7 +242,7 @@ def load(
     threads: int | None = None,
     memory: int | str | None = None,
 ) -> Restorer:
-    """Load a network once, for any number of pictures.
+    """Load a network once, for any number of images.
 
     Args:
         name_or_path: A name that ``derain models`` lists, or an `.onnx`, `.xml` or
@@ -261,6 +263,8 @@ def load(
     if engine == "auto":
         engine = catalog.engine_of(name)
     choice = engines.choose(device, engine)
-    path = catalog.find(name, choice.engine)
-    loaded = engines.load(path, choice, precision, threads)
-    return Restorer(loaded, choice, lambda: engines.load(path, choice, "f32", threads), budget)
+    path = catalog.find_weights(name, choice.engine)
+    loaded = engines.load_engine(path, choice, precision, threads)
+    return Restorer(
+        loaded, choice, lambda: engines.load_engine(path, choice, "f32", threads), budget
+    )

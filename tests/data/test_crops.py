@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 from torch.utils.data import DataLoader  # noqa: E402
 
 from derain.data.crops import Crops, Source, center_crop, dihedral, draw  # noqa: E402
-from derain.data.pictures import Pair  # noqa: E402
+from derain.data.pairs import Pair  # noqa: E402
 
 
 def numbered(height=40, width=50):
@@ -83,7 +83,7 @@ def test_an_item_can_ask_for_a_smaller_patch(crops):
     assert torch.equal(crops[3, 32][0], crops[3][0])
 
 
-def test_in_an_epoch_no_picture_comes_twice():
+def test_in_an_epoch_no_image_comes_twice():
     pairs = [Pair(f"{i}", np.full((8, 8, 3), i, np.uint8)) for i in range(10)]
     crops = Crops([Source(pairs, 1.0)], patch=8, epoch=8)  # batches of four: two of ten left out
     first, second = ([int(crops[k][1][0, 0, 0]) for k in range(e, e + 8)] for e in (0, 8))
@@ -91,7 +91,7 @@ def test_in_an_epoch_no_picture_comes_twice():
     assert first != second
 
 
-def test_small_pictures_are_left_out_and_counted():
+def test_small_images_are_left_out_and_counted():
     crops = Crops([Source([numbered(), numbered(20, 99)], 1.0)], patch=32)
     assert crops.left_out == 1
     with pytest.raises(ValueError, match="at least 64x64"):
@@ -99,8 +99,8 @@ def test_small_pictures_are_left_out_and_counted():
 
 
 def test_the_eight_flips_and_rotations_differ():
-    picture = np.arange(3 * 3 * 3, dtype=np.uint8).reshape(3, 3, 3)
-    assert len({dihedral(picture, k).tobytes() for k in range(8)}) == 8
+    image = np.arange(3 * 3 * 3, dtype=np.uint8).reshape(3, 3, 3)
+    assert len({dihedral(image, k).tobytes() for k in range(8)}) == 8
 
 
 def test_draw_follows_the_weights():

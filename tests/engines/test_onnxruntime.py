@@ -25,20 +25,22 @@ def test_all_engines_agree_on_the_shipped_weights(name):
         ("onnxruntime", ".onnx"),
         ("torch", ".safetensors"),
     ):
-        loaded = engines.load(WEIGHTS[name].file(suffix), Choice(engine, "cpu", ""), "f32", 1)
+        loaded = engines.load_engine(
+            WEIGHTS[name].file(suffix), Choice(engine, "cpu", ""), "f32", 1
+        )
         assert loaded.record.name == name
         results.append(loaded(batch))
     for one, other in pairwise(results):
         assert np.abs(one - other).max() < 1e-4
 
 
-def test_a_picture_of_any_size_and_kind():
-    picture = np.random.default_rng(0).integers(0, 256, (37, 61, 3), np.uint8)
+def test_a_image_of_any_size_and_kind():
+    image = np.random.default_rng(0).integers(0, 256, (37, 61, 3), np.uint8)
     ours, theirs = (
-        derain.load(engine=engine, device="cpu", precision="f32")(picture).astype(int)
+        derain.load(engine=engine, device="cpu", precision="f32")(image).astype(int)
         for engine in ("onnxruntime", "openvino")
     )
-    assert ours.shape == picture.shape
+    assert ours.shape == image.shape
     assert np.abs(ours - theirs).max() <= 1  # rounding to 8 bits
 
 

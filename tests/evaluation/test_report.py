@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from derain.data.layouts import find
+from derain.data.layouts import find_set
 from derain.evaluation import report, tables
-from derain.evaluation.candidates import Candidate, rainy_input
-from derain.evaluation.run import Plan, evaluate
+from derain.evaluation.evaluate import Plan, evaluate
+from derain.evaluation.models import EvaluationModel, rainy_input
 from derain.metrics.folder import read_rgb
 
-Maker = Callable[..., Candidate]
+Maker = Callable[..., EvaluationModel]
 
 
 @pytest.fixture
 def built(world: Path, engine: Any, make_model: Maker) -> list[tables.Table]:
     models = [rainy_input(), make_model(engine)]
-    results = evaluate(models, [find(world, "rain100h")], Plan(), world.parent / "cache")
+    results = evaluate(models, [find_set(world, "rain100h")], Plan(), world.parent / "cache")
     return tables.build(results, everyone=True)
 
 
@@ -52,13 +52,13 @@ def test_the_page_loads_nothing(built: list[tables.Table]) -> None:
 def test_best_median_and_worst_are_those(built: list[tables.Table]) -> None:
     line = next(line for line in built[0].lines if line.name == "half")
     assert line.result
-    pictures: dict[str, str] = {}
-    shown = report.examples(line.result, {}, pictures)
+    images: dict[str, str] = {}
+    shown = report.examples(line.result, {}, images)
     values = sorted((row.values["psnr"] for row in line.result.rows), reverse=True)
     assert [example.rank for example in shown] == ["best", "median", "worst"]
     assert [e.row.values["psnr"] for e in shown] == [values[0], values[2], values[3]]
-    assert len(pictures) == 9
-    assert all(text.startswith("data:image/webp;base64,") for text in pictures.values())
+    assert len(images) == 9
+    assert all(text.startswith("data:image/webp;base64,") for text in images.values())
     assert shown[0].size == (64, 48)
     page = report.render(built, {})
     rainy = next(line for line in built[0].lines if line.name == "rainy input").measured
@@ -66,7 +66,7 @@ def test_best_median_and_worst_are_those(built: list[tables.Table]) -> None:
     assert re.search(r"PSNR \d+\.\d\d → \d+\.\d\d", page)
 
 
-def test_restored_pictures_are_kept_and_mended(built: list[tables.Table], engine: Any) -> None:
+def test_restored_images_are_kept_and_mended(built: list[tables.Table], engine: Any) -> None:
     line = next(line for line in built[0].lines if line.name == "half")
     assert line.result
     first = report.render(built, {})

@@ -140,7 +140,7 @@ def test_takes_every_size_from_its_minimum(changes):
             network(torch.rand(1, 3, height, width))
 
 
-def test_a_batch_equals_its_pictures_one_by_one():
+def test_a_batch_equals_its_images_one_by_one():
     network = excite(tiny())
     images = torch.rand(3, 3, 35, 41)
     with torch.no_grad():

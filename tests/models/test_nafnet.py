@@ -148,7 +148,7 @@ def test_half_precision_loses_nothing_inside_the_norm(
     assert (result - expected).abs().max() < 4 * torch.finfo(half).eps  # the last rounding
 
 
-def test_mixed_precision_and_channels_last_give_the_same_picture() -> None:
+def test_mixed_precision_and_channels_last_give_the_same_image() -> None:
     net, image = network(), torch.rand(2, 3, 16, 24)
     with torch.no_grad():
         expected = net(image)
@@ -165,7 +165,7 @@ def test_any_size(size: tuple[int, int]) -> None:
     assert output.isfinite().all()
 
 
-def test_padding_is_the_pictures_own_reflection() -> None:
+def test_padding_is_the_images_own_reflection() -> None:
     net, image = network(), torch.rand(1, 3, 14, 15)
     assert net.size_multiple == 4
     with torch.no_grad():
@@ -173,7 +173,7 @@ def test_padding_is_the_pictures_own_reflection() -> None:
         assert (net(image) - padded[..., :14, :15]).abs().max() < 1e-6
 
 
-def test_a_batch_gives_what_its_pictures_give_alone() -> None:
+def test_a_batch_gives_what_its_images_give_alone() -> None:
     net, images = network(), torch.rand(3, 3, 10, 12)
     with torch.no_grad():
         alone = torch.cat([net(image[None]) for image in images])

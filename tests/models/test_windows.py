@@ -1,4 +1,4 @@
-"""Averages over windows: what a picture holds far away changes nothing, so tiles do not show."""
+"""Averages over windows: what an image holds far away changes nothing, so tiles do not show."""
 
 from pathlib import Path
 
@@ -48,15 +48,15 @@ def restorer(network, record):
 
 
 def tiles_against_whole(network, record, size):
-    picture = np.random.default_rng(0).random((*size, 3), np.float32)
-    picture[:, : size[1] // 3] *= 0.2  # so that means differ from place to place
+    image = np.random.default_rng(0).random((*size, 3), np.float32)
+    image[:, : size[1] // 3] *= 0.2  # so that means differ from place to place
     call = restorer(network, record)
-    whole, tiled = call(picture, tile="off"), call(picture, tile=448)
+    whole, tiled = call(image, tile="off"), call(image, tile=448)
     return np.abs(whole - tiled).max()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_tiles_give_what_the_whole_picture_gives(family):
+def test_tiles_give_what_the_whole_image_gives(family):
     size = (150, 803)  # in tiles of 448 and no multiple of anything
     network, record = windowed(family, **FAMILIES[family])
     assert tiles_against_whole(network, record, size) < 1e-3
@@ -66,8 +66,8 @@ def test_tiles_give_what_the_whole_picture_gives(family):
     assert tiles_against_whole(network, record, size) > 1e-5  # the test would notice
 
 
-def test_tiles_of_the_shipped_weights_give_what_the_whole_picture_gives():
-    trained, record = load_network(catalog.find("mspfn-lite", "torch"))
+def test_tiles_of_the_shipped_weights_give_what_the_whole_image_gives():
+    trained, record = load_network(catalog.find_weights("mspfn-lite", "torch"))
     network = build("mspfn-lite", window=WINDOW).eval()
     network.load_state_dict(trained.state_dict())
     record = Record("test", "mspfn-lite", {"window": WINDOW}, record.size_multiple)
@@ -87,7 +87,7 @@ def test_training_averages_over_the_whole_crop(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("size", [(4, 4), (17, 30), (40, 129)])
-def test_pictures_may_be_smaller_than_a_window(family, size):
+def test_images_may_be_smaller_than_a_window(family, size):
     network, _ = windowed(family, **FAMILIES[family])
     with torch.inference_mode():
         result = network(torch.rand(1, 3, *size))
@@ -95,11 +95,11 @@ def test_pictures_may_be_smaller_than_a_window(family, size):
     assert result.isfinite().all()
 
 
-@pytest.mark.parametrize(("step", "side"), [(1, 160), (4, 40), (16, 10), (32, 8)])
-def test_a_window_averages_what_it_covers_and_nothing_else(step, side):
-    x = torch.rand(1, 2, side, side)
+@pytest.mark.parametrize(("step", "size"), [(1, 160), (4, 40), (16, 10), (32, 8)])
+def test_a_window_averages_what_it_covers_and_nothing_else(step, size):
+    x = torch.rand(1, 2, size, size)
     means = attend(x, lambda m: m, 96, step) / x
-    middle = side // 2
+    middle = size // 2
     reach = 96 // 2 // step + 16 // step + 1
     far = x.clone()
     far[..., middle + reach :] = 0
@@ -128,9 +128,9 @@ def test_a_window_goes_through_a_file_and_export(tmp_path: Path):
     loaded, record = load_network(tmp_path / "a.safetensors")
     assert record.options["window"] == WINDOW
     to_onnx(tmp_path / "a.onnx", loaded, record)
-    picture = np.random.default_rng(0).random((70, 200, 3), np.float32)
+    image = np.random.default_rng(0).random((70, 200, 3), np.float32)
     results = [
-        derain.load(tmp_path / name, device="cpu", precision="f32")(picture)
+        derain.load(tmp_path / name, device="cpu", precision="f32")(image)
         for name in ("a.onnx", "a.safetensors")
     ]
     assert np.abs(results[0] - results[1]).max() < 1e-5

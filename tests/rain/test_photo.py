@@ -11,12 +11,17 @@ CLEAN = data.coffee()
 GREY = np.full((256, 256, 3), 90, np.uint8)
 PARTS = ("fine", "curtain", "drops", "splash", "dash", "patch", "layers")
 STREAKS_ALONE = {f"{part}_probability": 0 for part in PARTS}
-NO_CAMERA = {"resize_probability": 0, "sharpen_probability": 0, "jpeg_share": 0, "sensor_noise": 0}
-BY_DAY = {"night_share": 0, "day_veil": 0, "day_brightness": 1}
+NO_CAMERA = {
+    "resize_probability": 0,
+    "sharpen_probability": 0,
+    "jpeg_probability": 0,
+    "sensor_noise": 0,
+}
+BY_DAY = {"night_probability": 0, "day_haze": 0, "day_brightness": 1}
 
 
 def test_without_rain_and_jpeg_the_image_is_the_ground_truth():
-    dry = {**STREAKS_ALONE, "mean": 0, "jpeg_share": 0}
+    dry = {**STREAKS_ALONE, "mean": 0, "jpeg_probability": 0}
     for preset in ("photo-fine", "photo-coarse", "photo-night"):
         for index in range(6):
             sample = RainSynthesizer(preset, dry)(CLEAN, index=index)
@@ -111,7 +116,7 @@ def test_reduced_rendering_keeps_mean_and_width():
 
 def test_resizing_keeps_the_size_and_takes_the_ground_truth_along():
     settings = {**STREAKS_ALONE, "mean": 0, "resize_probability": 1, "resize": 0.4}
-    settings |= {"jpeg_share": 0, "sensor_noise": 0.018, "sharpen_probability": 0, **BY_DAY}
+    settings |= {"jpeg_probability": 0, "sensor_noise": 0.018, "sharpen_probability": 0, **BY_DAY}
     sample = RainSynthesizer("photo-fine", settings)(GREY[:100, :90])
     assert sample.rainy.shape == (100, 90, 3)
     assert np.abs(sample.rainy.astype(int) - sample.target).max() <= 1

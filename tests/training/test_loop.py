@@ -11,13 +11,13 @@ torch = pytest.importorskip("torch")
 
 from derain.training.checkpoint import checkpoints, load_checkpoint  # noqa: E402
 from derain.training.feed import read_sources  # noqa: E402
-from derain.training.loop import Settings, train  # noqa: E402
+from derain.training.loop import TrainingSettings, train  # noqa: E402
 from derain.training.recipe import StageRecipe, read_recipe  # noqa: E402
 from derain.training.validation import input_psnr  # noqa: E402
 from derain.weights.files import load_network  # noqa: E402
 
-ALWAYS = Settings("cpu", checkpoint_minutes=0, workers=1)
-QUICK = Settings("cpu", workers=0)
+ALWAYS = TrainingSettings("cpu", checkpoint_minutes=0, workers=1)
+QUICK = TrainingSettings("cpu", workers=0)
 
 
 class Killed(Exception):
@@ -65,13 +65,13 @@ def test_a_resumed_run_ends_in_the_same_weights_bit_for_bit(data, recipe, tmp_pa
 
 
 def test_training_improves_on_the_input(data, recipe, tmp_path):
-    _, held_out = read_sources(recipe, data, tmp_path)
-    assert len(held_out) == recipe.data.validation
+    _, validation = read_sources(recipe, data, tmp_path)
+    assert len(validation) == recipe.data.validation
     seen = []
     longer = dataclasses.replace(recipe, steps=150)
     train(longer, data, tmp_path / "run", QUICK, on_step=seen.append)
     assert seen[-1].loss < seen[0].loss
-    assert seen[-1].psnr > input_psnr(held_out) + 1
+    assert seen[-1].psnr > input_psnr(validation) + 1
 
 
 def test_a_time_budget_ends_the_run_with_weights_and_a_finished_schedule(data, recipe, tmp_path):
@@ -92,7 +92,7 @@ def test_the_folder_tells_what_the_run_was(data, recipe, tmp_path):
     assert environment["data"] == str(data)
     assert [load_checkpoint(p)["step"] for p in checkpoints(run / "checkpoints")] == [8, 7]
     best = load_checkpoint(run / "checkpoints" / "best.pt")
-    values = [float(row["held_out_psnr_rgb"]) for row in rows(run) if row["held_out_psnr_rgb"]]
+    values = [float(row["validation_psnr_rgb"]) for row in rows(run) if row["validation_psnr_rgb"]]
     assert best["psnr"] == pytest.approx(max(values), abs=1e-3)
     assert (run / "samples" / "100.jpg").stat().st_size > 1000
 
@@ -143,7 +143,7 @@ def test_a_loss_that_is_not_finite_is_retried_once_at_half_the_rate(data, recipe
     remarks = []
     with pytest.raises(FloatingPointError, match="again after going on at half") as error:
         train(mad, data, run, QUICK, on_step=lambda p: remarks.append(p.remark))
-    assert any("going on from step-000000000.pt at half the rate" in r for r in remarks)
+    assert any("going on from step-000000000.pt at half the learning rate" in r for r in remarks)
     saved = sorted(run.glob("bad-batch-*.npz"))
     assert saved
     assert saved[0].name in str(error.value)

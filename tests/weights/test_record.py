@@ -37,7 +37,7 @@ def test_weights_and_record_come_back(tmp_path, network, record):
         assert torch.equal(again(x), network(x))
 
 
-def test_half_precision_halves_the_file_and_keeps_the_picture(tmp_path, network, record):
+def test_half_precision_halves_the_file_and_keeps_the_image(tmp_path, network, record):
     for dtype in (None, torch.float16):
         save_weights(tmp_path / f"{dtype}.safetensors", network.state_dict(), record, dtype)
     sizes = [(tmp_path / f"{d}.safetensors").stat().st_size for d in (None, torch.float16)]

@@ -15,7 +15,7 @@ def note(text: str) -> None:
 
 
 @contextmanager
-def progress(what: str = "pictures") -> Iterator[Callable[[int, int], None]]:
+def progress(what: str = "images") -> Iterator[Callable[[int, int], None]]:
     """A bar for more than one item; yields what to call with (done, in all) after each."""
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal) as bar:

@@ -1,4 +1,4 @@
-"""`derain doctor`: what works on this machine, and how long a picture will take."""
+"""`derain doctor`: what works on this machine, and how long an image will take."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ PACKAGES = ("numpy", "pillow", "opencv-python-headless", "openvino", "torch", "o
 
 def doctor(
     megapixels: Annotated[
-        float, typer.Option(min=0.1, help="Estimate the time for a picture of this size.")
+        float, typer.Option(min=0.1, help="Estimate the time for an image of this size.")
     ] = 12.0,
 ) -> None:
     """Check engines and devices, and time the default network."""
@@ -30,7 +30,7 @@ def doctor(
         typer.echo(f"  {package} {installed(package)}")
     for device in ("cuda", "mps"):
         typer.echo(f"{device}: {engines.missing_accelerator(device) or 'works'}")
-    picture = np.random.default_rng(0).random((384, 512, 3), np.float32)
+    image = np.random.default_rng(0).random((384, 512, 3), np.float32)
     for engine in ("openvino", "torch", "onnxruntime"):
         if engine != "openvino" and not find_spec(engine):
             continue
@@ -40,11 +40,11 @@ def doctor(
             if restorer.engine.precision == seen:
                 continue  # auto came to the same
             seen = restorer.engine.precision
-            restorer(picture)
+            restorer(image)
             start = time.perf_counter()
-            restorer(picture)
+            restorer(image)
             seconds = time.perf_counter() - start
-            estimate = seconds * megapixels * 1e6 / picture[..., 0].size
+            estimate = seconds * megapixels * 1e6 / image[..., 0].size
             typer.echo(
                 f"cpu, {restorer.engine.name} {seen}: works, 512x384 in {seconds:.2f} s, "
                 f"{megapixels:g} megapixels in about {estimate:.1f} s"

@@ -2,7 +2,7 @@
 
 Copies of one set differ: JORDER's zip, PReNet's, MSPFN's and MPRNet's all name files their own
 way. So a set is known by its folder's name, and its pairs are found by the structures that those
-copies use, whichever set it is. Paths only: nothing here opens a picture.
+copies use, whichever set it is. Paths only: nothing here opens an image.
 """
 
 import re
@@ -14,7 +14,7 @@ from derain.data.public import SETS, PublicSet
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 
-# Folders of rainy and of clean pictures; "." is the set's own folder (PReNet's Rain100H)
+# Folders of rainy and of clean images; "." is the set's own folder (PReNet's Rain100H)
 _RAINY = (
     "rain/X2", "rainy", "rainy_image", "input", "rain", "inputcrop", "rainysamples", "real_input",
     "data",
@@ -24,8 +24,8 @@ _CLEAN = (
     "cleansamples", ".",
 )  # fmt: skip
 
-# A rainy picture's name -> the clean one's; the first that is there is the partner
-_PARTNERS = (
+# A rainy image's name -> the clean one's; the first that is there is taken
+_CLEAN_NAMES = (
     (r"(.+)", r"\1"),  # 12, 12: MSPFN, MPRNet, DRSformer
     (r"rain-(\d+)", r"norain-\1"),  # JORDER's and PReNet's Rain100 and Rain800
     (r"(norain-\d+)x2", r"\1"),  # Rain200 as its authors zip it
@@ -44,7 +44,7 @@ HINTS = ("clean-left", "clean-right", "real")
 
 @dataclass(frozen=True)
 class Item:
-    """One rainy picture and its clean one, if there is one."""
+    """One rainy image and its clean one, if there is one."""
 
     name: str  # path below the set's rainy folder, without suffix
     rainy: Path
@@ -65,17 +65,17 @@ class Found:
 
     @property
     def has_truth(self) -> bool:
-        """Whether there are clean pictures to compare with."""
+        """Whether there are clean images to compare with."""
         return self.items[0].clean is not None
 
     def first(self, count: int | None) -> "Found":
-        """The set cut to its first pictures; None leaves it whole."""
+        """The set cut to its first images; None leaves it whole."""
         if count is None or count >= len(self.items):
             return self
         return replace(self, items=self.items[:count], total=len(self.items))
 
 
-def find(root: Path, what: str) -> Found:
+def find_set(root: Path, what: str) -> Found:
     """Find a set below a folder.
 
     Args:
@@ -85,7 +85,7 @@ def find(root: Path, what: str) -> Found:
             is no ground truth.
 
     Raises:
-        ValueError: Unknown or absent set, no pictures, or a picture without a partner; says what
+        ValueError: Unknown or absent set, no images, or an image without a matching one; says what
             is looked for.
     """
     text, colon, hint = what.rpartition(":")
@@ -107,7 +107,7 @@ def find(root: Path, what: str) -> Found:
     return Found(own, own, folder, items)
 
 
-def find_all(root: Path) -> tuple[list[Found], list[str]]:
+def find_sets(root: Path) -> tuple[list[Found], list[str]]:
     """Find every public set below a folder.
 
     Returns:
@@ -173,8 +173,8 @@ def _child(folder: Path, path: str) -> Path | None:
     return folder
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    """The pictures directly in a folder, by name without suffix, numbers in their order."""
+def _images(folder: Path) -> dict[str, Path]:
+    """The images directly in a folder, by name without suffix, numbers in their order."""
     files = [f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and f.name[0] != "."]
     found: dict[str, Path] = {}
     for path in sorted(files, key=lambda f: _in_order(f.stem)):
@@ -190,40 +190,40 @@ def _in_order(name: str) -> list[tuple[int, str]]:
 
 
 def _items(folder: Path, public: PublicSet | None, hint: str) -> list[Item]:
-    side = hint.removeprefix("clean-") if hint.startswith("clean-") else ""
+    asked_half = hint.removeprefix("clean-") if hint.startswith("clean-") else ""
     real = hint == "real" or (not hint and public is not None and public.real)
     roots = _TRAIN_ROOTS if public and public.training else _TEST_ROOTS
     for place in [p for root in roots if (p := _child(folder, root))]:
-        rainy = next((f for name in _RAINY if (f := _child(place, name)) and _pictures(f)), None)
+        rainy = next((f for name in _RAINY if (f := _child(place, name)) and _images(f)), None)
         if rainy and real:
-            return _real(_pictures(rainy))
-        if rainy and not side:
-            clean = [f for name in _CLEAN if (f := _child(place, name)) and _pictures(f)]
+            return _real(_images(rainy))
+        if rainy and not asked_half:
+            clean = [f for name in _CLEAN if (f := _child(place, name)) and _images(f)]
             if clean:
                 return _pairs(rainy, clean[0])
-        pictures = _pictures(place)
-        if pictures and real:
-            return _real(pictures)
-        if pictures and not side and (items := _pairs_in_one_folder(pictures)):
+        images = _images(place)
+        if images and real:
+            return _real(images)
+        if images and not asked_half and (items := _pairs_in_one_folder(images)):
             return items
-        half = side or (public.clean_half if public else "")
-        if pictures and half:
-            return [Item(name, path, path, half) for name, path in pictures.items()]
-        if pictures and public is None:
-            return _real(pictures)
+        half = asked_half or (public.clean_half if public else "")
+        if images and half:
+            return [Item(name, path, path, half) for name, path in images.items()]
+        if images and public is None:
+            return _real(images)
     raise ValueError(
-        f"{folder}: no pairs in it; looked for folders of rainy pictures ({', '.join(_RAINY)}) "
+        f"{folder}: no pairs in it; looked for folders of rainy images ({', '.join(_RAINY)}) "
         f"beside folders of clean ones ({', '.join(_CLEAN[:-1])}); pairs side by side in one file "
         "need :clean-left or :clean-right after the folder's name"
     )
 
 
-def _real(pictures: dict[str, Path]) -> list[Item]:
-    return [Item(name, path) for name, path in pictures.items()]
+def _real(images: dict[str, Path]) -> list[Item]:
+    return [Item(name, path) for name, path in images.items()]
 
 
-def _partner(name: str, clean: dict[str, Path], but: str = "") -> Path | None:
-    for pattern, replacement in _PARTNERS:
+def _match(name: str, clean: dict[str, Path], but: str = "") -> Path | None:
+    for pattern, replacement in _CLEAN_NAMES:
         if match := re.fullmatch(pattern, name):
             candidate = match.expand(replacement)
             if candidate in clean and candidate != but:
@@ -232,20 +232,20 @@ def _partner(name: str, clean: dict[str, Path], but: str = "") -> Path | None:
 
 
 def _pairs(rainy: Path, clean: Path) -> list[Item]:
-    known = _pictures(clean)
-    items = [Item(name, path, _partner(name, known)) for name, path in _pictures(rainy).items()]
+    known = _images(clean)
+    items = [Item(name, path, _match(name, known)) for name, path in _images(rainy).items()]
     used = {item.clean for item in items}
-    # A folder around that of the rainy pictures may hold more than their partners
+    # A folder around that of the rainy images may hold more than their clean images
     unused = [] if rainy.is_relative_to(clean) else [p for p in known.values() if p not in used]
     missing = [item.rainy for item in items if item.clean is None]
-    for alone, folder in ((missing, clean), (unused, rainy)):
+    for alone, kind, folder in ((missing, "clean", clean), (unused, "rainy", rainy)):
         if alone:
             more = f" ({len(alone) - 1} more like it)" if alone[1:] else ""
-            raise ValueError(f"{alone[0]} has no partner in {folder}{more}")
+            raise ValueError(f"{alone[0]}: no matching {kind} image in {folder}{more}")
     return items
 
 
-def _pairs_in_one_folder(pictures: dict[str, Path]) -> list[Item]:
+def _pairs_in_one_folder(images: dict[str, Path]) -> list[Item]:
     """Pairs such as 001_in and 001_GT, or rain-1 and norain-1; empty if there are none."""
-    partners = {name: _partner(name, pictures, but=name) for name in pictures}
-    return [Item(name, pictures[name], clean) for name, clean in partners.items() if clean]
+    matches = {name: _match(name, images, but=name) for name in images}
+    return [Item(name, images[name], clean) for name, clean in matches.items() if clean]

@@ -1,6 +1,6 @@
 """How a network is run: an engine turns (N, 3, H, W) float32 in [0, 1] into the same, derained.
 
-Sides divide by the record's ``size_multiple``: whoever calls an engine pads.
+Height and width divide by the record's ``size_multiple``: whoever calls an engine pads.
 """
 
 import platform
@@ -133,26 +133,28 @@ def missing_accelerator(device: str) -> str:
     return "" if index < count else f"there are {count} CUDA devices, numbered from 0"
 
 
-def require_size(record: Record, sides: Sequence[int | None], batch: Batch) -> None:
-    """Check that a file made for pictures of one size gets them.
+def require_size(record: Record, size: Sequence[int | None], batch: Batch) -> None:
+    """Check that a file made for images of one size gets them.
 
     Args:
-        record: Of the file.
-        sides: Height and width that it takes; None where any will do.
+        record: The record of the file.
+        size: Height and width that it takes; None where any will do.
         batch: (N, 3, H, W).
 
     Raises:
         ValueError: It gets others.
     """
     given = batch.shape[2:]
-    if any(right not in (None, side) for right, side in zip(sides, given, strict=True)):
+    if any(wanted not in (None, length) for wanted, length in zip(size, given, strict=True)):
         raise ValueError(
-            f"{record.name}: this file takes pictures {sides[0]} high and {sides[1]} wide alone, "
+            f"{record.name}: this file takes images {size[0]} high and {size[1]} wide alone, "
             f"not {given[0]} and {given[1]}; `derain export --size dynamic` makes one for all"
         )
 
 
-def load(path: Path, choice: Choice, precision: str = "auto", threads: int | None = None) -> Engine:
+def load_engine(
+    path: Path, choice: Choice, precision: str = "auto", threads: int | None = None
+) -> Engine:
     """Load a model file into an engine.
 
     Args:

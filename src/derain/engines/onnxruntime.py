@@ -55,16 +55,16 @@ class ONNXRuntimeEngine:
             raise ValueError(f"{path}: not written by derain (it has no derain record)")
         self.record = parse_record(metadata[KEY], path)
         self.device = device.upper() if device == "cpu" else device
-        sides = self.session.get_inputs()[0].shape[2:]  # names where any number will do
-        self.sides = tuple(side if isinstance(side, int) else None for side in sides)
+        lengths = self.session.get_inputs()[0].shape[2:]  # names where any number will do
+        self.input_size = tuple(length if isinstance(length, int) else None for length in lengths)
 
     def __call__(self, batch: Batch) -> Batch:
         """(1, 3, H, W) in [0, 1] -> the same shape, unclipped.
 
         Raises:
-            ValueError: The file takes pictures of one other size alone.
+            ValueError: The file takes images of one other size alone.
         """
-        require_size(self.record, self.sides, batch)
+        require_size(self.record, self.input_size, batch)
         result = np.asarray(self.session.run(None, {"rainy": batch})[0])
         if result.shape != batch.shape:
             raise RuntimeError(f"onnxruntime returned {result.shape} for {batch.shape}")

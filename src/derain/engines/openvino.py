@@ -54,8 +54,8 @@ class OpenVINOEngine:
 
     def __init__(self, path: Path, precision: str = "auto", threads: int | None = None) -> None:
         model, self.record = read_model(path)
-        sides = list(model.input(0).partial_shape)[2:]
-        self.sides = [None if side.is_dynamic else side.get_length() for side in sides]
+        lengths = list(model.input(0).partial_shape)[2:]
+        self.input_size = [None if length.is_dynamic else length.get_length() for length in lengths]
         has_bf16 = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and not has_bf16:
             raise ValueError("this CPU has no bf16; use --precision f32 or auto")
@@ -70,11 +70,11 @@ class OpenVINOEngine:
         """(N, 3, H, W) in [0, 1] -> the same shape, unclipped.
 
         Raises:
-            ValueError: The file takes pictures of one other size alone.
+            ValueError: The file takes images of one other size alone.
             RuntimeError: OpenVINO returned another shape, as it does without a word when memory
                 runs out or it cannot handle a size.
         """
-        require_size(self.record, self.sides, batch)
+        require_size(self.record, self.input_size, batch)
         result = np.asarray(self.compiled(batch)[0])
         if result.shape != batch.shape:
             self.compiled.release_memory()  # what it got before there was no more

@@ -1,6 +1,6 @@
 """Image quality, exactly as the papers measure it: functions of uint8 RGB arrays.
 
-`psnr(picture, reference, protocol="y")` and its siblings; `METRICS` lists them for tools that take
+`psnr(image, reference, protocol="y")` and its siblings; `METRICS` lists them for tools that take
 names. `derain.metrics.folder` measures files. Nothing here needs SciPy, except that NIQE and SSEQ
 read their parameters from MATLAB files.
 """
@@ -14,10 +14,9 @@ from typing import Any
 from derain.metrics import niqe as _niqe
 from derain.metrics import sseq as _sseq
 from derain.metrics.fsim import fsim, fsimc
+from derain.metrics.inputs import AnyImage, quantise
 from derain.metrics.niqe import niqe
-from derain.metrics.parameters import ParametersError
-from derain.metrics.parameters import fetch as fetch_parameters
-from derain.metrics.pictures import Picture, quantise
+from derain.metrics.parameters import ParametersError, fetch_parameters
 from derain.metrics.protocols import PROTOCOLS, Protocol, get_protocol
 from derain.metrics.psnr import psnr
 from derain.metrics.sseq import sseq, sseq_features
@@ -26,9 +25,9 @@ from derain.metrics.ssim import ssim
 __all__ = [
     "METRICS",
     "PROTOCOLS",
+    "AnyImage",
     "Metric",
     "ParametersError",
-    "Picture",
     "Protocol",
     "bind",
     "fetch_parameters",
@@ -76,7 +75,7 @@ def get_metric(name: str) -> Metric:
     """Return a metric by name.
 
     Raises:
-        ValueError: unknown name; the message lists the known ones.
+        ValueError: Unknown name; the message lists the known ones.
     """
     if name not in METRICS:
         raise ValueError(f"unknown metric {name!r}; known: {', '.join(METRICS)}")
@@ -84,19 +83,19 @@ def get_metric(name: str) -> Metric:
 
 
 def bind(name: str, protocol: str = "y", parameters: Path | None = None) -> Callable[..., float]:
-    """Return a metric as a function of pictures alone, its protocol and its model fixed.
+    """Return a metric as a function of images alone, its protocol and its model fixed.
 
     Args:
-        name: of the metric.
-        protocol: for the metrics that have several; the others ignore it.
-        parameters: file or folder of the LIVE parameters; None looks where `find` does.
+        name: The name of the metric.
+        protocol: For the metrics that have several; the others ignore it.
+        parameters: File or folder of the LIVE parameters; None looks where `find_parameters` does.
 
     Returns:
-        A function of (picture, reference), or of (picture) if the metric needs no reference.
+        A function of (image, reference), or of (image) if the metric needs no reference.
 
     Raises:
-        ValueError: unknown metric or protocol.
-        ParametersError: the metric's parameter file is absent or unreadable.
+        ValueError: Unknown metric or protocol.
+        ParametersError: The metric's parameter file is absent or unreadable.
     """
     metric = get_metric(name)
     options: dict[str, Any] = {}

@@ -34,7 +34,7 @@ def require_one_of(config: Any, **allowed: tuple[Any, ...]) -> None:
 
 
 def require_size(image: Tensor, minimum: int) -> None:
-    """Check that a picture (N, C, H, W) has at least ``minimum`` pixels on each side."""
+    """Check that an image (N, C, H, W) is at least ``minimum`` pixels high and wide."""
     height, width = image.shape[-2:]
     require(
         min(height, width) >= minimum,
@@ -45,7 +45,7 @@ def require_size(image: Tensor, minimum: int) -> None:
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Pad the right and bottom so that height and width divide by ``multiple``.
 
-    Reflects; repeats the last row and column where a side is too short for that.
+    Reflects; repeats the last row and column where the image is too small for that.
 
     Args:
         image: (N, C, H, W).
@@ -68,37 +68,37 @@ def on_padded(network: Callable[[Tensor], Tensor], image: Tensor, multiple: int)
     return network(pad_to_multiple(image, multiple))[..., :height, :width]
 
 
-CELL = 16  # pixels of the picture; windows are made of cells of this side
+CELL = 16  # pixels of the image; windows are made of cells of this size
 
 
 def require_window(window: int | None) -> None:
-    """Check the side of a window."""
+    """Check the size of a window."""
     require(
         window is None or (type(window) is int and window >= 2 * CELL),
-        f"window must be at least {2 * CELL}, or None for the whole picture: {window!r}",
+        f"window must be at least {2 * CELL}, or None for the whole image: {window!r}",
     )
 
 
 def whole_cells(multiple: int, window: int | None) -> int:
-    """What sides must divide by: ``multiple``, a power of 2, and with windows the cells."""
+    """What height and width must divide by: ``multiple``, a power of 2, and cells of windows."""
     return max(multiple, CELL) if window else multiple
 
 
 def attend(x: Tensor, gate: Callable[[Tensor], Tensor], window: int | None, step: int) -> Tensor:
     """Channel attention: a feature map times a gate made of its channels' means.
 
-    The means are those of the whole picture or, around each pixel, of a window: then what a
-    picture holds elsewhere changes nothing, so that tiles give what the whole picture gives, and
+    The means are those of the whole image or, around each pixel, of a window: then what an
+    image holds elsewhere changes nothing, so that tiles give what the whole image gives, and
     a network sees means like those of the crops it was trained on (Chu et al., ECCV 2022, the
     "test-time local converter"). Ours averages cells, then cells to windows, and draws straight
-    lines between the middles of cells, which costs next to nothing; at the picture's border a
+    lines between the middles of cells, which costs next to nothing; at the image's border a
     window is cut, where theirs is pushed inside.
 
     Args:
         x: (N, C, h, w); with a window ``h * step`` and ``w * step`` divide by ``CELL``.
         gate: (N, C, h', w') -> the same, pixel by pixel.
-        window: Its side in pixels of the picture; None for the whole picture.
-        step: Pixels of the picture per pixel of ``x``, a power of 2.
+        window: Its size in pixels of the image; None for the whole image.
+        step: Pixels of the image per pixel of ``x``, a power of 2.
 
     Returns:
         The same shape.
@@ -138,13 +138,13 @@ class Concatenation(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *features: Tensor) -> Tensor:
-        """Join."""
+        """Concatenate along the channels."""
         ctx.channels = [x.shape[1] for x in features]
         return torch.cat(features, dim=1)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, ...]:
-        """Part again."""
+        """Split the gradient along the channels."""
         (gradient,) = grad_outputs
         last = gradient.is_contiguous(memory_format=torch.channels_last)
         layout = torch.channels_last if last else torch.contiguous_format

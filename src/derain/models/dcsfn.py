@@ -269,7 +269,7 @@ class DCSFN(nn.Module):
 
     @property
     def size_multiple(self) -> int:
-        """Sides that divide by this make every inner size whole, as exported graphs need."""
+        """What height and width divide by in exported graphs: every inner size is then whole."""
         return self.minimum_size
 
     @property
@@ -281,7 +281,7 @@ class DCSFN(nn.Module):
         """Derain.
 
         Raises:
-            ValueError: A side is shorter than ``minimum_size``.
+            ValueError: The height or width is below ``minimum_size``.
         """
         require_size(image, self.minimum_size)
         scales = pyramid(self.first(image), len(self.encoders))

@@ -53,7 +53,7 @@ class MH2FNetConfig:
     reduction: int = 4  # r, in the channel attention
     fusion: Literal["rpff", "concat", "add"] = "rpff"  # Figure 7d, b, c
     residual: bool = False  # output = O + network; the paper argues against, short trainings gain
-    window: int | None = None  # of channel attention, outside training; None: the whole picture
+    window: int | None = None  # of channel attention, outside training; None: the whole image
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -176,7 +176,7 @@ class SpatialAttention(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Channels weighted by their means over the picture, or a window of it, as in RCAN."""
+    """Channels weighted by their means over the image, or a window of it, as in RCAN."""
 
     def __init__(self, width: int, reduction: int, window: int | None = None) -> None:
         super().__init__()
@@ -258,7 +258,7 @@ class MH2FNet(nn.Module):
 
     @property
     def size_multiple(self) -> int:
-        """Sides that divide by this make every inner size whole, as exported graphs need."""
+        """What height and width divide by in exported graphs: every inner size is then whole."""
         return whole_cells(2 ** (self.config.streams - 1), self.config.window)
 
     @property
@@ -270,13 +270,13 @@ class MH2FNet(nn.Module):
         """Derain.
 
         Raises:
-            ValueError: A side is shorter than ``minimum_size``.
+            ValueError: The height or width is below ``minimum_size``.
         """
         require_size(image, self.minimum_size)
         return on_padded(self.derain, image, whole_cells(1, self.config.window))
 
     def derain(self, image: Tensor) -> Tensor:
-        """``forward`` for sides that divide by the cells of windows, where there are any."""
+        """``forward`` for a height and width that divide by ``CELL`` if there are windows."""
         low = self.first(image)
         outputs = self.extract(low)
         if self.distillation is None:

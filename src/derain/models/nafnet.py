@@ -1,4 +1,4 @@
-"""NAFNet: nonlinear activation free network (Chen et al., ECCV 2022), the modern yardstick.
+"""NAFNet: nonlinear activation free network (Chen et al., ECCV 2022), a modern baseline.
 
 Not one of the three papers. A U-net whose blocks hold no activation but products: a gate that
 multiplies two halves of the channels, and a channel attention without a sigmoid.
@@ -28,7 +28,7 @@ class NAFNetConfig:
     encoder_blocks: tuple[int, ...] = (1, 1, 1, 28)  # one entry per stage, fine to coarse
     middle_blocks: int = 1
     decoder_blocks: tuple[int, ...] = (1, 1, 1, 1)  # one entry per stage, coarse to fine
-    window: int | None = None  # of channel attention, outside training; None: the whole picture
+    window: int | None = None  # of channel attention, outside training; None: the whole image
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -73,12 +73,12 @@ class ChannelNorm(nn.Module):
         return form(x.to(precise), self.weight.to(precise), self.bias.to(precise)).to(x.dtype)
 
     def fused(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """As one kernel over the last axis."""
+        """Normalise with one kernel over the last axis."""
         x = x.permute(0, 2, 3, 1)
         return F.layer_norm(x, weight.shape, weight, bias, self.eps).permute(0, 3, 1, 2)
 
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """As mean and variance over the channel axis."""
+        """Normalise by mean and variance over the channel axis."""
         x = x - x.mean(dim=1, keepdim=True)
         x = x * torch.rsqrt((x * x).mean(dim=1, keepdim=True) + self.eps)
         return x * weight[:, None, None] + bias[:, None, None]
@@ -93,7 +93,7 @@ class SimpleGate(nn.Module):
 
 
 class SimplifiedChannelAttention(nn.Module):
-    """SCA: channels weighted by a linear map of their means over the picture, or a window of it."""
+    """SCA: channels weighted by a linear map of their means over the image, or a window of it."""
 
     def __init__(self, width: int, window: int | None = None, step: int = 1) -> None:
         super().__init__()
@@ -166,14 +166,14 @@ class NAFNet(nn.Module):
 
     @property
     def size_multiple(self) -> int:
-        """Sides that divide by this need no padding inside, as exported graphs must not."""
+        """What height and width must divide by in exported graphs, which do not pad inside."""
         return whole_cells(2 ** len(self.config.encoder_blocks), self.config.window)
 
     def forward(self, image: Tensor) -> Tensor:
         return on_padded(self.derain, image, self.size_multiple)
 
     def derain(self, image: Tensor) -> Tensor:
-        """``forward`` for sides that divide by ``size_multiple``."""
+        """``forward`` for a height and width that divide by ``size_multiple``."""
         x = self.first(image)
         skips: list[Tensor] = []
         for blocks, down in zip(self.encoder, self.downs, strict=True):
@@ -186,6 +186,6 @@ class NAFNet(nn.Module):
 
 
 def stack(config: NAFNetConfig, count: int, stage: int) -> nn.Sequential:
-    """So many blocks in a row, at 1 / 2^stage of the picture's size."""
+    """So many blocks in a row, at 1 / 2^stage of the image's size."""
     width, step = config.width * 2**stage, 2**stage
     return nn.Sequential(*(NAFBlock(width, config.window, step) for _ in range(count)))

@@ -1,4 +1,4 @@
-"""PReNet: progressive recurrent network (Ren et al., CVPR 2019), the peer of the papers' tables.
+"""PReNet: progressive recurrent network (Ren et al., CVPR 2019), a baseline of the papers' tables.
 
 Not one of the three papers. One small network runs six times, each time on the rainy image and its
 last estimate, with a ConvLSTM as memory. PReNet_r shares one residual block too:

@@ -1,4 +1,4 @@
-"""Rain on a folder of clean pictures: `derain synthesize`.
+"""Rain on a folder of clean images: `derain synthesize`.
 
 Writes rainy/, clean/, optionally rain/, and manifest.jsonl with one line per pair. The manifest
 is what says that a pair is finished, so a run that was stopped goes on where it was, and the
@@ -23,10 +23,10 @@ from PIL import Image, ImageOps
 
 from derain.atomic import write_atomically
 from derain.rain.ranges import Changes
-from derain.rain.synthesizer import GroundTruth, RainSynthesizer
+from derain.rain.synthesizer import RainSynthesizer, Target
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
-MIN_SIDE = 16  # px; SSIM needs 11, the networks' smallest tile 16
+MIN_SIZE = 16  # px; SSIM needs 11, the networks' smallest tile 16
 
 
 @dataclass
@@ -35,7 +35,7 @@ class FolderResult:
 
     written: int = 0
     present: int = 0  # pairs that an earlier run had finished
-    failed: dict[str, str] = field(default_factory=dict)  # clean picture -> reason
+    failed: dict[str, str] = field(default_factory=dict)  # clean image -> reason
 
 
 @dataclass(frozen=True)
@@ -56,45 +56,47 @@ def synthesize_folder(
     count: int = 1,
     seed: int = 0,
     overrides: Changes | None = None,
-    gt: GroundTruth = "veiled",
+    target: Target = "hazy",
     layers: Sequence[NDArray[Any]] | None = None,
     save_rain: bool = False,
     jobs: int = 1,
-    min_side: int = MIN_SIDE,
+    min_size: int = MIN_SIZE,
     progress: Callable[[int, int], None] | None = None,
 ) -> FolderResult:
-    """Make `count` rainy versions of every clean picture.
+    """Make `count` rainy versions of every clean image.
 
     Args:
-        clean: A picture, or a folder whose pictures (also in its sub-folders) are taken.
+        clean: An image, or a folder whose images (also in its sub-folders) are taken.
         out: Folder for rainy/NAME.png, clean/NAME.png (the target), rain/NAME.png (8-bit grey)
             and manifest.jsonl. With several versions NAME ends in _1, _2, ...
-        preset: As for `RainSynthesizer`, like `overrides`, `seed`, `gt` and `layers`.
-        count: Versions per picture.
+        preset: As for `RainSynthesizer`, like `overrides`, `seed`, `target` and `layers`.
+        count: Versions per image.
         seed: At least 0.
         overrides: Changed ranges.
-        gt: Target of the realistic presets.
+        target: Target of the realistic presets.
         layers: The user's own photographs of rain, see `read_layers`.
         save_rain: Also write the rain layers.
         jobs: Processes. The files do not depend on it.
-        min_side: px; a smaller picture is listed as failed.
+        min_size: Pixels; a smaller image is listed as failed.
         progress: Called with (pairs done, pairs in all).
 
     Returns:
-        How many pairs were written, how many were there, and which pictures failed and why.
+        How many pairs were written, how many were there, and which images failed and why.
 
     Raises:
-        FileNotFoundError: If `clean` does not exist or holds no picture.
+        FileNotFoundError: If `clean` does not exist or holds no image.
         ValueError: If an argument is impossible, or `out` was made with other settings.
     """
     if count < 1 or jobs < 1:
         raise ValueError(f"count and jobs must be at least 1, not {count} and {jobs}")
     if clean.is_dir() and out.resolve().is_relative_to(clean.resolve()):
-        raise ValueError(f"{out} lies inside {clean}: its pictures would be rained on again")
-    maker = _Maker(RainSynthesizer(preset, overrides, seed, gt, layers), out, save_rain, min_side)
+        raise ValueError(f"{out} lies inside {clean}: its images would be rained on again")
+    maker = _Maker(
+        RainSynthesizer(preset, overrides, seed, target, layers), out, save_rain, min_size
+    )
     result = FolderResult()
     tasks = _plan(clean, count, result.failed)
-    settings = {"preset": preset, "seed": seed, "gt": gt, "overrides": _plain(overrides)}
+    settings = {"preset": preset, "seed": seed, "target": target, "overrides": _plain(overrides)}
     finished = _resume(out, settings, save_rain)
     todo = [task for task in tasks if task.name not in finished]
     result.present = len(tasks) - len(todo)
@@ -117,9 +119,9 @@ def read_layers(folder: Path) -> list[NDArray[np.uint8]]:
     """Photographs of rain on black as (h, w) grey layers for `RainSynthesizer(layers=...)`.
 
     Raises:
-        FileNotFoundError: If the folder does not exist or holds no picture.
+        FileNotFoundError: If the folder does not exist or holds no image.
     """
-    return [np.asarray(Image.open(path).convert("L")) for path in _pictures(folder)]
+    return [np.asarray(Image.open(path).convert("L")) for path in _images(folder)]
 
 
 @dataclass(frozen=True)
@@ -129,29 +131,29 @@ class _Maker:
     synthesizer: RainSynthesizer
     out: Path
     save_rain: bool
-    min_side: int
+    min_size: int
 
     def __call__(self, task: _Task) -> dict[str, Any] | str:
         """Write the files of one pair; return its manifest record, or why there is none."""
         try:
-            image = read_picture(task.source)
-            if min(image.shape[:2]) < self.min_side:
+            image = read_image(task.source)
+            if min(image.shape[:2]) < self.min_size:
                 height, width = image.shape[:2]
-                return f"{width}x{height} px is too small; at least {self.min_side} px a side"
+                return f"{width}x{height} px is too small; the minimum is {self.min_size} px"
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             return f"cannot be read: {error}"
         sample = self.synthesizer(image, index=task.index)
-        layers = {"clean": sample.target, "rainy": sample.rainy}
+        outputs = {"clean": sample.target, "rainy": sample.rainy}
         if self.save_rain:
             rain = np.floor(np.minimum(sample.rain, 1) * 255 + 0.5).astype(np.uint8)
-            layers = {"rain": rain, **layers}
-        for folder, picture in layers.items():
-            _write(self.out / folder / task.name, picture)
+            outputs = {"rain": rain, **outputs}
+        for folder, pixels in outputs.items():
+            _write(self.out / folder / task.name, pixels)
         return {"source": str(task.source), "variant": task.variant, **sample.params}
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """A picture as (H, W, 3) uint8, or (H, W) if it is grey, turned as its EXIF says.
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """An image as (H, W, 3) uint8, or (H, W) if it is grey, turned as its EXIF says.
 
     Raises:
         OSError: If it cannot be decoded.
@@ -164,31 +166,31 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         return np.asarray(upright.convert("L" if upright.mode in ("1", "L", "LA") else "RGB"))
 
 
-def _pictures(root: Path) -> list[Path]:
-    """All picture files under a folder, sorted, or the one file."""
+def _images(root: Path) -> list[Path]:
+    """All image files under a folder, sorted, or the one file."""
     if root.is_file():
         return [root]
     files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not files:
-        raise FileNotFoundError(f"{root}: no such folder, or no picture in it")
+        raise FileNotFoundError(f"{root}: no such folder, or no image in it")
     return files
 
 
-def first_picture(clean: Path) -> Path:
-    """The picture, or the first one of a folder.
+def first_image(clean: Path) -> Path:
+    """The image, or the first one of a folder.
 
     Raises:
         FileNotFoundError: If there is none.
     """
-    return _pictures(clean)[0]
+    return _images(clean)[0]
 
 
 def _plan(clean: Path, count: int, failed: dict[str, str]) -> list[_Task]:
-    """One task per pair; a picture whose output name is taken goes to `failed`."""
+    """One task per pair; an image whose output name is taken goes to `failed`."""
     tasks: list[_Task] = []
     owners: dict[Path, Path] = {}
     root = clean.parent if clean.is_file() else clean
-    for source in _pictures(clean):
+    for source in _images(clean):
         stem = source.relative_to(root).with_suffix("")
         if stem in owners:
             failed[str(source)] = f"has the same name as {owners[stem].name}"
@@ -250,11 +252,11 @@ def _in_order(maker: _Maker, tasks: Sequence[_Task], jobs: int) -> Iterator[dict
             yield waiting.popleft().result()
 
 
-def _write(path: Path, picture: NDArray[np.uint8]) -> None:
+def _write(path: Path, image: NDArray[np.uint8]) -> None:
     """Write a PNG so that a reader sees all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     code = io.BytesIO()
-    Image.fromarray(picture).save(code, "PNG", compress_level=3)  # twice as fast as 6, 5 % larger
+    Image.fromarray(image).save(code, "PNG", compress_level=3)  # twice as fast as 6, 5 % larger
     write_atomically(path, code.getvalue())
 
 

@@ -19,8 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.rain import augment, composition, streaks
-from derain.rain.arrays import Layer, Picture, Size
+from derain.rain import augment, blending, streaks
+from derain.rain.arrays import ImageF, Layer, Size
+from derain.rain.augment import AUGMENT
 from derain.rain.noise import line_kernel
 from derain.rain.ranges import Draw, Integers, LogUniform, Normal, Ranges, Uniform, constant
 from derain.rain.realistic import REAL, ambient, jpeg, weather
@@ -29,15 +30,17 @@ from derain.rain.window import Window, smooth_field
 
 LIGHT = (
     "horizon", "depth_power", "day_brightness", "day_airlight", "night_brightness", "night_gamma",
-    "night_airlight", "night_veil", "lamps", "lamp_radius", "lamp_power",
+    "night_airlight", "night_haze", "lamps", "lamp_radius", "lamp_power",
 )  # fmt: skip
+
+MIXED = ("mirror_probability", "rotation", "size_exponent", "amplitude", "layers")
 
 # Sizes are px of the finished image for a zoom of 1, which multiplies them.
 PHOTO: Ranges = {
     # Light and haze, which the ground truth keeps
     **{key: REAL[key] for key in LIGHT},
-    "night_share": constant(0.1),
-    "day_veil": Uniform(0, 0.8),
+    "night_probability": constant(0.1),
+    "day_haze": Uniform(0, 0.8),
     # Streaks
     "zoom": LogUniform(0.7, 7),
     "angle": Normal(90, 28, 20, 160),
@@ -81,9 +84,7 @@ PHOTO: Ranges = {
     "splash_peak": LogUniform(0.1, 0.5),
     # Given layers, mixed in where there are any
     "layers_probability": constant(0.25),
-    **{
-        key: value for key, value in augment.AUGMENT.items() if key not in ("augment_share", "zoom")
-    },
+    **{key: AUGMENT[key] for key in MIXED},
     # Colour of the rain and how it joins the image
     "tint": Uniform(0, 1),  # from the light around (0) to grey (1)
     "around_gain": LogUniform(0.75, 1.8),  # below 1: rain darker than the sky behind it
@@ -97,24 +98,24 @@ PHOTO: Ranges = {
     "sensor_noise": Uniform(0, 0.018),
     "sharpen_probability": constant(0.4),
     "sharpen": Uniform(0.1, 0.9),
-    "jpeg_share": constant(0.6),
+    "jpeg_probability": constant(0.6),
     "jpeg_quality": Integers(45, 97),
 }
 FINE: Ranges = {**PHOTO, "zoom": LogUniform(0.7, 1.5)}
 MEDIUM: Ranges = {**PHOTO, "zoom": LogUniform(1.5, 3.2)}
 COARSE: Ranges = {**PHOTO, "zoom": LogUniform(3.2, 7)}
-NIGHT: Ranges = {**PHOTO, "night_share": constant(1.0), "peak": LogUniform(0.1, 0.8)}
+NIGHT: Ranges = {**PHOTO, "night_probability": constant(1.0), "peak": LogUniform(0.1, 0.8)}
 
 CAPTURE = 4096  # px, the longest side that an image is enlarged to for its capture
 
 
 def photographed(
-    background: Picture,
+    background: ImageF,
     depth: Layer | None,
     window: Window,
     draw: Draw,
     layers: Sequence[NDArray[Any]] = (),
-) -> tuple[Picture, Picture, Layer]:
+) -> tuple[ImageF, ImageF, Layer]:
     """Rain as it arrives in a photograph from the web.
 
     Args:
@@ -143,7 +144,7 @@ def photographed(
     if draw.chance("sharpen_probability"):
         amount = draw("sharpen")
         clean, rainy = sharpened(clean, amount), sharpened(rainy, amount)
-    if draw.chance("jpeg_share"):
+    if draw.chance("jpeg_probability"):
         rainy = jpeg(rainy, int(draw("jpeg_quality")))
     return rainy, clean, rain
 
@@ -155,7 +156,7 @@ def rain_layer(
     angle = draw("angle")
     dry = np.ones(window.size, np.float32)
     if layers and draw.chance("layers_probability"):
-        dry -= np.minimum(augment.mix(layers, window.size, draw), 1)
+        dry -= np.minimum(augment.mix_layers(layers, window.size, draw), 1)
     mean, concentration = draw("mean"), draw("concentration")
     for part in draw.rng.dirichlet(np.full(int(draw("groups")), concentration)):
         dry *= 1 - streak_group(float(part) * mean, angle, zoom, window, draw)
@@ -269,20 +270,20 @@ def splashes(zoom: float, window: Window, draw: Draw) -> Layer:
     return np.minimum(streaks.draw(found, group, window.size), 1) * ground[:, None]
 
 
-def blended(hazy: Picture, rain: Layer, draw: Draw, scale: float) -> Picture:
+def blended(hazy: ImageF, rain: Layer, draw: Draw, scale: float) -> ImageF:
     """The image with the rain in front of it, in the light around it: (H, W, C) in [0, 1]."""
     kind, tint, grey = draw.rng.random(), np.float32(draw("tint")), np.float32(draw("grey"))
     lit = ambient(hazy, scale) * np.float32(draw("around_gain")) + np.float32(draw("around_lift"))
     colour = np.minimum((1 - tint) * lit + tint * grey, 1)
     screen, add = draw("screen_probability"), draw("add_probability")
     if kind < screen:
-        return composition.screen(hazy, np.minimum(rain * grey, 1))
+        return blending.screen(hazy, np.minimum(rain * grey, 1))
     if kind < screen + add:
-        return composition.add(hazy, rain * grey)
-    return composition.over(hazy, rain, colour)
+        return blending.add(hazy, rain * grey)
+    return blending.over(hazy, rain, colour)
 
 
-def sharpened(image: Picture, amount: float) -> Picture:
+def sharpened(image: ImageF, amount: float) -> ImageF:
     """Unsharp masking as cameras and image editors do it: (H, W, C) in [0, 1]."""
     blurred = cv2.GaussianBlur(image, (0, 0), 1.0).reshape(image.shape)
     return np.clip(image + np.float32(amount) * (image - blurred), 0, 1)
@@ -304,12 +305,12 @@ LOOK_ALIKES: Ranges = {
 
 
 def look_alike(
-    background: Picture,
+    background: ImageF,
     depth: Layer | None,
     window: Window,
     draw: Draw,
     layers: Sequence[NDArray[Any]] = (),
-) -> tuple[Picture, Picture, Layer]:
+) -> tuple[ImageF, ImageF, Layer]:
     """Strands or blinds of one colour over the image, in the ground truth too; no rain falls.
 
     Rain is brighter than what is behind it, and thin; so are a lit wire, a blade of grass, a
@@ -337,7 +338,7 @@ def look_alike(
         phase = np.abs((across / draw("period") + float(draw.rng.random())) % 1 - 0.5) * 2
         layer = np.clip((np.float32(draw("duty")) - phase) * 4 + 0.5, 0, 1)
     colour = draw.rng.random(background.shape[2], dtype=np.float32) ** np.float32(1.5)
-    image = composition.over(background, layer * np.float32(draw("opacity")), colour)
+    image = blending.over(background, layer * np.float32(draw("opacity")), colour)
     return image, image, np.zeros(window.size, np.float32)
 
 
@@ -356,7 +357,7 @@ def _enlarged(layer: Layer, step: float, shape: Size) -> Layer:
     return np.asarray(cv2.resize(layer, size), np.float32)[: shape[0], : shape[1]]
 
 
-def _resized(image: Picture, size: Size) -> Picture:
+def _resized(image: ImageF, size: Size) -> ImageF:
     """The image at another size; averaged where it is reduced."""
     if image.shape[:2] == size:
         return image

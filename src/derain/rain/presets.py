@@ -1,4 +1,4 @@
-"""The tables of presets and mixtures: which law, which recipe, which ranges."""
+"""The tables of presets and mixtures: which blend mode, which kind of rain, which ranges."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,9 +6,20 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from derain.rain import recipes
-from derain.rain.arrays import Layer, Picture, Size
+from derain.rain.arrays import ImageF, Layer, Size
 from derain.rain.augment import AUGMENT
+from derain.rain.benchmark_rain import (
+    PHOTOSHOP_HEAVY,
+    RAIN100H,
+    RAIN100L,
+    RAIN1200,
+    RAIN1400,
+    photoshop_heavy,
+    rain100h,
+    rain100l,
+    rain1200,
+    rain1400,
+)
 from derain.rain.photo import COARSE, FINE, LOOK_ALIKES, MEDIUM, NIGHT, look_alike, photographed
 from derain.rain.ranges import Changes, Draw, LogUniform, Ranges, Uniform
 from derain.rain.realistic import REAL, REAL_NIGHT, realistic
@@ -16,25 +27,25 @@ from derain.rain.window import Window
 
 # (background, depth, window, draw, layers) -> rainy image, ground truth, rain layer
 Scene = Callable[
-    [Picture, Layer | None, Window, Draw, Sequence[NDArray[Any]]], tuple[Picture, Picture, Layer]
+    [ImageF, Layer | None, Window, Draw, Sequence[NDArray[Any]]], tuple[ImageF, ImageF, Layer]
 ]
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A rain layer and the law by which it joins the picture, or a function that does it all."""
+    """A rain layer and the blend mode by which it joins the image, or a function for it all."""
 
-    law: Literal["add", "screen", "over"]
-    recipe: Callable[[Draw, Size, Size], Layer] | None  # None: `scene` makes the whole picture
+    blend: Literal["add", "screen", "over"]
+    render_layer: Callable[[Draw, Size, Size], Layer] | None  # None: `scene` makes the whole image
     ranges: Ranges
     scene: Scene | None = None
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Another preset for every picture."""
+    """Another preset for every image."""
 
-    shares: Mapping[str, float]  # preset name -> share; the sum is 1
+    probabilities: Mapping[str, float]  # preset name -> probability; the sum is 1
     changes: Changes = field(default_factory=dict)  # for every preset that has such a range
 
 
@@ -42,13 +53,13 @@ LIGHT = {"amount": Uniform(0.04, 0.10), "mean": LogUniform(0.025, 0.055)}
 HEAVY = {"amount": Uniform(0.20, 0.40), "mean": LogUniform(0.10, 0.19)}
 
 PRESETS: dict[str, Preset] = {
-    "rain100l": Preset("add", recipes.rain100l, recipes.RAIN100L | AUGMENT),
-    "rain100h": Preset("add", recipes.rain100h, recipes.RAIN100H | AUGMENT),
-    "rain1400": Preset("screen", recipes.rain1400, recipes.RAIN1400 | AUGMENT),
-    "rain1200-light": Preset("screen", recipes.rain1200, recipes.RAIN1200 | LIGHT | AUGMENT),
-    "rain1200-medium": Preset("screen", recipes.rain1200, recipes.RAIN1200 | AUGMENT),
-    "rain1200-heavy": Preset("screen", recipes.rain1200, recipes.RAIN1200 | HEAVY | AUGMENT),
-    "photoshop-heavy": Preset("screen", recipes.photoshop_heavy, recipes.PHOTOSHOP_HEAVY | AUGMENT),
+    "rain100l": Preset("add", rain100l, RAIN100L | AUGMENT),
+    "rain100h": Preset("add", rain100h, RAIN100H | AUGMENT),
+    "rain1400": Preset("screen", rain1400, RAIN1400 | AUGMENT),
+    "rain1200-light": Preset("screen", rain1200, RAIN1200 | LIGHT | AUGMENT),
+    "rain1200-medium": Preset("screen", rain1200, RAIN1200 | AUGMENT),
+    "rain1200-heavy": Preset("screen", rain1200, RAIN1200 | HEAVY | AUGMENT),
+    "photoshop-heavy": Preset("screen", photoshop_heavy, PHOTOSHOP_HEAVY | AUGMENT),
     "real": Preset("over", None, REAL, realistic),
     "real-night": Preset("over", None, REAL_NIGHT, realistic),
     "photo-fine": Preset("over", None, FINE, photographed),
@@ -76,7 +87,7 @@ MIXTURES: dict[str, Mixture] = {
     # Benchmark rain, mostly at other angles, scales and strengths than the benchmarks', and
     # realistic rain: what a network cannot have memorised.
     "robust": Mixture(
-        {name: 0.8 * share for name, share in BENCHMARKS.items()} | {"real": 0.2},
-        {"augment_share": 0.7, "size_share": (0, 1)},
+        {name: 0.8 * probability for name, probability in BENCHMARKS.items()} | {"real": 0.2},
+        {"augment_probability": 0.7, "size_exponent": (0, 1)},
     ),
 }

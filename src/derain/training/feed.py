@@ -1,4 +1,4 @@
-"""What a run trains on: its sources, its held-out pairs, and the batches of each step."""
+"""What a run trains on: its sources, its validation pairs, and the batches of each step."""
 
 import os
 import signal
@@ -16,13 +16,13 @@ from torch.utils.data import DataLoader, Sampler
 
 from derain.data import layouts
 from derain.data.crops import Crops, Source, center_crop, subset
-from derain.data.pictures import (
+from derain.data.pairs import (
     Pair,
     PairFile,
+    image_files,
     list_clean,
     list_folders,
     list_side_by_side,
-    picture_files,
     read_rgb,
     split_by_background,
 )
@@ -31,17 +31,17 @@ from derain.rain import RainSynthesizer
 from derain.training.processes import World
 from derain.training.recipe import DataRecipe, Recipe
 
-VALIDATION_SIZE = 256  # pixels; the middle of each held-out picture
+VALIDATION_SIZE = 256  # pixels; the middle of each validation image
 
 
 def list_set(folder: Path) -> list[PairFile]:
     """The pairs of a set in any layout that `derain data` knows; ``:clean-left`` may follow."""
-    found = layouts.find(folder.parent, folder.name)
+    found = layouts.find_set(folder.parent, folder.name)
     if not found.has_truth:
-        raise ValueError(f"{folder}: has no clean pictures to learn from")
-    sides: dict[str, Any] = {"left": "left", "right": "right"}
+        raise ValueError(f"{folder}: has no clean images to learn from")
+    halves: dict[str, Any] = {"left": "left", "right": "right"}
     return [
-        PairFile(item.name, item.clean or item.rainy, item.rainy, sides.get(item.clean_half, ""))
+        PairFile(item.name, item.clean or item.rainy, item.rainy, halves.get(item.clean_half, ""))
         for item in found.items
     ]
 
@@ -77,7 +77,7 @@ def open_split(recipe: Recipe, root: Path, cache: Path) -> Split:
     places = list(dict.fromkeys((s.path, s.layout) for s in recipe.data.sources))
     files = {place: LISTS[place[1]](root / place[0]) for place in places}
     home: list[tuple[str, str]] = [place for place in places for _ in files[place]]
-    pairs = open_pairs([f for place in places for f in files[place]], recipe.data.keep, cache)
+    pairs = open_pairs([f for place in places for f in files[place]], recipe.data.storage, cache)
     quotas = [(list(range(len(pairs))), recipe.data.validation)]
     for s in recipe.data.sources:
         quotas.append(([i for i, h in enumerate(home) if h == (s.path, s.layout)], s.validation))
@@ -87,30 +87,30 @@ def open_split(recipe: Recipe, root: Path, cache: Path) -> Split:
 def read_sources(
     recipe: Recipe, root: Path, cache: Path, size: int = VALIDATION_SIZE
 ) -> tuple[list[Source], list[Pair]]:
-    """Open every picture of a recipe once: sources for training, rainy pairs held out.
+    """Open every image of a recipe once: sources for training, rainy pairs for validation.
 
-    A background that is held out in one source is held out in all of them. A held-out picture
+    A background used for validation is left out of every source. A validation image
     keeps its own rain if the recipe trains on that; others get rain from the recipe's presets, in
     turn, always the same.
 
     Args:
         recipe: What to train on.
         root: The recipe's paths are relative to it.
-        cache: Folder for decoded pictures that do not fit into memory.
-        size: Pixels that a held-out picture's middle has at most, each way.
+        cache: Folder for decoded images that do not fit into memory.
+        size: Pixels that the middle of a validation image has at most, each way.
 
     Raises:
-        ValueError: A folder or picture that cannot be used; names it.
+        ValueError: A folder or image that cannot be used; names it.
     """
     split = open_split(recipe, root, cache)
-    pairs, home, held_out = split.pairs, split.home, split.validation
+    pairs, home, validation = split.pairs, split.home, split.validation
     sources = []
     for s in recipe.data.sources:
         kept = [i for i in split.training if home[i] == (s.path, s.layout)]
         if not kept:
             raise ValueError(
-                f"{root / s.path}: every background is held out; lower data.validation "
-                f"({recipe.data.validation}) or bring more pictures"
+                f"{root / s.path}: every background is used for validation; lower data.validation "
+                f"({recipe.data.validation}) or bring more images"
             )
         sources.append(
             Source(
@@ -120,14 +120,14 @@ def read_sources(
         )  # fmt: skip
     presets = sorted({preset for s in recipe.data.sources for preset in s.rain})
     own_rain = {(s.path, s.layout) for s in recipe.data.sources if not s.rain}
-    chosen = [center_crop(pairs[i], size) for i in held_out]
+    chosen = [center_crop(pairs[i], size) for i in validation]
     chosen = [
         pair if home[i] in own_rain else Pair(pair.name, pair.clean)
-        for i, pair in zip(held_out, chosen, strict=True)
+        for i, pair in zip(validation, chosen, strict=True)
     ]
     dry = [pair.name for pair in chosen if pair.rainy is None]
     preset = {name: presets[k % len(presets)] for k, name in enumerate(dry)} if presets else {}
-    return sources, [rained(pair, preset.get(pair.name), recipe.seed) for pair in chosen]
+    return sources, [with_rain(pair, preset.get(pair.name), recipe.seed) for pair in chosen]
 
 
 def read_layers(root: Path, folder: str) -> list[NDArray[np.uint8]]:
@@ -136,11 +136,11 @@ def read_layers(root: Path, folder: str) -> list[NDArray[np.uint8]]:
     Raises:
         ValueError: No such folder, or a file that is no image; names it.
     """
-    files = picture_files(root / folder) if folder else []
+    files = image_files(root / folder) if folder else []
     return [cv2.cvtColor(read_rgb(file), cv2.COLOR_RGB2GRAY).astype(np.uint8) for file in files]
 
 
-def rained(pair: Pair, preset: str | None, seed: int) -> Pair:
+def with_rain(pair: Pair, preset: str | None, seed: int) -> Pair:
     """A pair with its own rain, or else with that of a preset; without one nothing falls."""
     if pair.rainy is not None:
         return pair
@@ -150,11 +150,11 @@ def rained(pair: Pair, preset: str | None, seed: int) -> Pair:
     return Pair(pair.name, sample.target, sample.rainy)  # the night stays in the target
 
 
-def stage_of(data: DataRecipe, share: float) -> tuple[int, int]:
-    """Patch and batch size at a share of the run."""
+def stage_of(data: DataRecipe, progress: float) -> tuple[int, int]:
+    """Patch and batch size at a point of the run, 0..1."""
     current = (data.patch, data.batch)
     for stage in data.stages:
-        if share >= stage.start:
+        if progress >= stage.start:
             current = (stage.patch, stage.batch)
     return current
 
@@ -163,7 +163,7 @@ def stage_of(data: DataRecipe, share: float) -> tuple[int, int]:
 class Batches(Sampler[list[tuple[int, int]]]):
     """The items of each step from ``first`` on: (number, patch), this process's part of them.
 
-    Steps number their items without a gap over all stages, so no two share one. ``share`` tells
+    Steps number their items without a gap over all stages, so no two share one. ``progress`` tells
     how far a run with a time budget is; without one, the step alone says.
     """
 
@@ -172,12 +172,12 @@ class Batches(Sampler[list[tuple[int, int]]]):
     steps: int
     rank: int = 0
     size: int = 1
-    share: Callable[[], float] = lambda: 0.0
+    progress: Callable[[], float] = lambda: 0.0
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         """Yield the items of each step."""
         for step in range(self.first, self.steps):
-            patch, batch = stage_of(self.data, max(step / self.steps, self.share()))
+            patch, batch = stage_of(self.data, max(step / self.steps, self.progress()))
             widest = max([self.data.batch, *(s.batch for s in self.data.stages)])
             part = batch // self.size
             start = step * widest + self.rank * part
@@ -194,10 +194,10 @@ def make_crops(sources: list[Source], recipe: Recipe) -> Crops:
     patch = max([data.patch, *(s.patch for s in data.stages)])
     if data.order == "random":
         return Crops(sources, patch, recipe.seed)
-    pictures = len(sources[0].pairs)
-    if pictures < data.batch:
-        raise ValueError(f"data.batch {data.batch} is more than an epoch's {pictures} pictures")
-    return Crops(sources, patch, recipe.seed, epoch=pictures // data.batch * data.batch)
+    images = len(sources[0].pairs)
+    if images < data.batch:
+        raise ValueError(f"data.batch {data.batch} is more than an epoch's {images} images")
+    return Crops(sources, patch, recipe.seed, epoch=images // data.batch * data.batch)
 
 
 def check_batches(data: DataRecipe, size: int) -> None:
@@ -234,7 +234,7 @@ def loader(crops: Crops, batches: Batches, world: World, workers: int | None) ->
         num_workers=workers,
         prefetch_factor=8 if workers else None,
         pin_memory=world.device.type == "cuda",
-        # Forked workers share the decoded pictures; others would each get a copy.
+        # Forked workers share the decoded images; others would each get a copy.
         multiprocessing_context="fork" if forks else None,
     )
 

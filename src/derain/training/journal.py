@@ -1,4 +1,4 @@
-"""What a run writes down: its recipe, machine and code, its numbers, its pictures."""
+"""What a run writes down: its recipe, machine and code, its numbers, its images."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ from derain.training.processes import World
 from derain.training.validation import save_strips
 
 COLUMNS = [
-    "step", "seconds", "lr", "loss", "steps_per_second", "waiting_share", "held_out_psnr_rgb",
+    "step", "seconds", "lr", "loss", "steps_per_second", "waiting_fraction", "validation_psnr_rgb",
 ]  # fmt: skip
 
 
@@ -67,9 +67,9 @@ class Journal:
             self.file.flush()
         self.pending = {}
 
-    def pictures(self, step: int, share: float, strips: list[NDArray[np.uint8]]) -> None:
+    def images(self, step: int, progress: float, strips: list[NDArray[np.uint8]]) -> None:
         """Keep before, after and truth: one file per tenth of the run."""
-        path = self.samples / f"{int(10 * share) * 10:03d}.jpg"
+        path = self.samples / f"{int(10 * progress) * 10:03d}.jpg"
         if path.exists() or not strips:
             return
         save_strips(path, strips)
@@ -97,7 +97,7 @@ def read_metrics(path: Path) -> list[dict[str, str]]:
 def open_board(folder: Path, step: int) -> Any:
     """A TensorBoard writer that hides what came after ``step``; None without tensorboard."""
     try:
-        import_module("PIL")  # which tensorboard needs for pictures and does not ask for
+        import_module("PIL")  # which tensorboard needs for images and does not ask for
         from torch.utils.tensorboard.writer import SummaryWriter
     except ImportError:
         return None

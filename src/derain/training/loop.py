@@ -1,4 +1,4 @@
-"""The training loop: crops in, averaged weights out, within a number of steps or minutes."""
+"""The training loop: crops in, EMA weights out, within a number of steps or minutes."""
 
 import signal
 import threading
@@ -9,18 +9,18 @@ from typing import Any
 
 from derain.training.processes import world
 from derain.training.recipe import Recipe
-from derain.training.settings import Interrupted, Progress, Settings
+from derain.training.settings import Interrupted, Progress, TrainingSettings
 from derain.training.trainer import Trainer
 from derain.training.watch import BadLoss
 
-__all__ = ["Interrupted", "Progress", "Settings", "train"]
+__all__ = ["Interrupted", "Progress", "TrainingSettings", "train"]
 
 
 def train(
     recipe: Recipe,
     data_root: Path,
     run: Path,
-    settings: Settings | None = None,
+    settings: TrainingSettings | None = None,
     *,
     resume: bool = False,
     on_step: Callable[[Progress], None] = lambda progress: None,
@@ -29,7 +29,7 @@ def train(
 
     The run folder holds the resolved ``recipe.toml``, ``environment.json``, ``metrics.csv``,
     ``checkpoints/``, ``samples/``, ``tensorboard/`` and, from the first checkpoint on,
-    ``NAME.safetensors`` with the averaged weights.
+    ``NAME.safetensors`` with the EMA weights.
 
     Args:
         recipe: What to train, on what, how.
@@ -44,7 +44,7 @@ def train(
         FloatingPointError: The loss was not finite or exploded, twice; the batch is saved.
         Interrupted: SIGTERM or Ctrl-C came; a checkpoint is written.
     """
-    settings = settings or Settings()
+    settings = settings or TrainingSettings()
     if run.exists() and any(run.iterdir()) and not resume:
         raise ValueError(f"{run}: not empty; choose another folder or go on with --resume")
     with world(settings.device) as here, stop_signals() as stopped:

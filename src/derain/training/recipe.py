@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from derain.data.store import Keep
+from derain.data.store import Storage
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class SourceRecipe:
-    """One folder of pictures, and how often crops come from it."""
+    """One folder of images, and how often crops come from it."""
 
     path: str  # relative to the data root given on the command line
     layout: Literal[
@@ -34,7 +34,7 @@ class SourceRecipe:
 
 @dataclass(frozen=True)
 class StageRecipe:
-    """From which share of the run on crops have another size, and a step another number of them."""
+    """Another size and number of crops from a fraction of the run on."""
 
     start: float  # 0..1
     patch: int  # pixels
@@ -50,9 +50,9 @@ class DataRecipe:
     batch: int = 8  # crops per step, over all processes
     stages: tuple[StageRecipe, ...] = ()  # progressive learning: later sizes, in rising order
     accumulate: int = 1  # parts that a process cuts its crops into, one after the other
-    order: Literal["random", "epochs"] = "random"  # "epochs": each picture once before any again
-    validation: int = 32  # backgrounds held out, over all sources
-    keep: Keep = "auto"  # decoded pictures: in "memory", on "disk", or decoded again from "files"
+    order: Literal["random", "epochs"] = "random"  # "epochs": each image once before any again
+    validation: int = 32  # backgrounds for validation, over all sources
+    storage: Storage = "auto"  # decoded images: "memory", "disk", or "files" (decoded each time)
 
 
 @dataclass(frozen=True)
@@ -63,18 +63,18 @@ class OptimiserRecipe:
     lr: float = 8e-4  # at the top of the schedule
     weight_decay: float = 1e-4  # adamw only
     clip: float = 0.5  # largest gradient norm; 0 cuts nothing
-    ema: float = 0.999  # decay of the averaged weights, which are the result; 0 averages nothing
+    ema: float = 0.999  # decay of the EMA weights, which are the result; 0 turns EMA off
 
 
 @dataclass(frozen=True)
 class ScheduleRecipe:
-    """The learning rate over the run, in shares of it: a time budget stretches with it."""
+    """The learning rate over the run, in fractions of it: a time budget stretches with it."""
 
     kind: Literal["cosine", "steps"] = "cosine"
-    warmup: float = 0.01  # share of the run with a rising rate
+    warmup: float = 0.01  # fraction of the run with a rising learning rate
     final_lr: float = 1e-6  # the cosine ends there; steps never fall below
-    milestones: tuple[float, ...] = ()  # "steps": shares of the run, 0..1
-    factor: float = 0.5  # "steps": what the rate is multiplied with at each
+    milestones: tuple[float, ...] = ()  # "steps": fractions of the run, 0..1
+    factor: float = 0.5  # "steps": what the learning rate is multiplied with at each
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,11 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     for change in changes:
         apply_change(table, change)
     recipe = from_table(Recipe, table, f"{path} with --set" if changes else str(path))
-    check(recipe, path)
+    check_recipe(recipe, path)
     return recipe
 
 
-def check(recipe: Recipe, path: Path) -> None:
+def check_recipe(recipe: Recipe, path: Path) -> None:
     """Refuse values of the right type that cannot be meant.
 
     Raises:
@@ -220,10 +220,12 @@ def from_table(kind: type[T], table: dict[str, Any], where: str) -> T:
         if required and name not in table:
             raise ValueError(f"{where}: {name!r} is missing")
     hints = get_type_hints(kind)
-    return kind(**{key: convert(hints[key], v, f"{where}: {key}") for key, v in table.items()})
+    return kind(
+        **{key: convert_value(hints[key], v, f"{where}: {key}") for key, v in table.items()}
+    )
 
 
-def convert(hint: Any, value: Any, where: str) -> Any:
+def convert_value(hint: Any, value: Any, where: str) -> Any:
     """Check a TOML value against a field's type and turn it into that."""
     origin, arguments = get_origin(hint), get_args(hint)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
@@ -236,14 +238,18 @@ def convert(hint: Any, value: Any, where: str) -> Any:
         raise ValueError(f"{where} must be one of {', '.join(map(repr, arguments))}: {value!r}")
     if origin is tuple:
         if isinstance(value, list):
-            return tuple(convert(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+            return tuple(
+                convert_value(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value)
+            )
         raise ValueError(f"{where} must be a list")
     if origin is dict:
         if isinstance(value, dict):
-            return {key: convert(arguments[1], v, f"{where}.{key}") for key, v in value.items()}
+            return {
+                key: convert_value(arguments[1], v, f"{where}.{key}") for key, v in value.items()
+            }
         raise ValueError(f"{where} must be a table")
     if origin is types.UnionType:
-        return value if value is None else convert(arguments[0], value, where)
+        return value if value is None else convert_value(arguments[0], value, where)
     if hint is Any:
         return tuple(value) if isinstance(value, list) else value
     if hint is float and type(value) is int:

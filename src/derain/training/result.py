@@ -16,12 +16,12 @@ def save_result(
     """Write the weights with what is known of them.
 
     Args:
-        network: With the averaged weights.
+        network: With the EMA weights.
         recipe: What it was trained by.
         run: The run's folder.
         step: Steps made.
         elapsed: Seconds, all parts of the run together.
-        psnr: On the held-out part, dB over RGB.
+        psnr: On the validation set, dB over RGB.
     """
     path = run / f"{recipe.name}.safetensors"
     record = make_record(network, recipe, step, elapsed, psnr)

@@ -1,4 +1,4 @@
-"""All that changes while a run goes on: network, average, optimiser, step."""
+"""All that changes while a run goes on: network, EMA, optimiser, step."""
 
 import copy
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ class State:
     """All that changes while a run goes on, which is what a checkpoint holds."""
 
     network: nn.Module
-    average: nn.Module
+    ema: nn.Module
     optimiser: torch.optim.Optimizer
     step: int = 0
     elapsed: float = 0.0
-    caution: float = 1.0  # what the learning rate is multiplied with; halved after a bad loss
+    lr_scale: float = 1.0  # what the learning rate is multiplied with; halved after a bad loss
     psnr: float | None = None
     best: float | None = None
     minutes: float | None = None
 
     def pack(self) -> dict[str, Any]:
-        """As a checkpoint's contents."""
-        plain = ("step", "elapsed", "caution", "psnr", "best", "minutes")
+        """Return the contents of a checkpoint."""
+        plain = ("step", "elapsed", "lr_scale", "psnr", "best", "minutes")
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         return {
             "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
+            "ema": self.ema.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "random": {"cpu": torch.get_rng_state(), "cuda": cuda},
             **{name: getattr(self, name) for name in plain},
@@ -41,9 +41,9 @@ class State:
 
     def unpack(self, saved: dict[str, Any]) -> None:
         """Become what a checkpoint holds."""
-        for name in ("network", "average", "optimiser"):
+        for name in ("network", "ema", "optimiser"):
             getattr(self, name).load_state_dict(saved[name])
-        for name in ("step", "elapsed", "caution", "psnr", "best", "minutes"):
+        for name in ("step", "elapsed", "lr_scale", "psnr", "best", "minutes"):
             setattr(self, name, saved[name])
         torch.set_rng_state(saved["random"]["cpu"])
         if len(saved["random"]["cuda"]) == torch.cuda.device_count() > 0:
@@ -51,7 +51,7 @@ class State:
 
 
 def make_state(recipe: Recipe, device: torch.device) -> State:
-    """Network, average and optimiser at the start of a run; the same for the same seed."""
+    """Network, EMA and optimiser at the start of a run; the same for the same seed."""
     torch.manual_seed(recipe.seed)
     network = channels_last(build(recipe.network, **recipe.options))
     if recipe.init:
@@ -69,7 +69,7 @@ def initialise(network: nn.Module, init: str) -> None:
     from derain.weights import catalog
     from derain.weights.files import load_network
 
-    path = catalog.find(init, "torch")
+    path = catalog.find_weights(init, "torch")
     try:
         network.load_state_dict(load_network(path)[0].state_dict())
     except RuntimeError as error:
@@ -86,8 +86,8 @@ def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 @torch.no_grad()
-def update_average(state: State, decay: float) -> None:
-    """Exponential moving average of the weights, quicker at the start."""
-    means, values = (tuple(n.parameters()) for n in (state.average, state.network))
+def update_ema(state: State, decay: float) -> None:
+    """Update the exponential moving average (EMA) of the weights, faster at the start."""
+    means, values = (tuple(n.parameters()) for n in (state.ema, state.network))
     now = min(decay, (1 + state.step) / (10 + state.step))
     get_ema_multi_avg_fn(now)(means, values, state.step)

@@ -32,8 +32,8 @@ from derain.training.processes import World
 from derain.training.recipe import Recipe, to_toml
 from derain.training.result import save_result
 from derain.training.schedule import learning_rate
-from derain.training.settings import Interrupted, Progress, Settings
-from derain.training.state import make_state, update_average
+from derain.training.settings import Interrupted, Progress, TrainingSettings
+from derain.training.state import make_state, update_ema
 from derain.training.validation import autocast, validate
 from derain.training.watch import BadLoss, Clock, Losses
 
@@ -48,7 +48,7 @@ class Trainer:
         recipe: Recipe,
         data_root: Path,
         run: Path,
-        settings: Settings,
+        settings: TrainingSettings,
         here: World,
         stopped: threading.Event,
         on_step: Callable[[Progress], None],
@@ -61,26 +61,26 @@ class Trainer:
         self.state = make_state(recipe, here.device)
         self.state.minutes = settings.minutes
         cache = settings.cache or run / "cache"
-        if not here.first:
-            here.wait()  # the first process may be writing decoded pictures for all
-        self.sources, self.held_out = read_sources(recipe, data_root, cache)
-        if here.first:
-            here.wait()
+        if not here.is_main:
+            here.barrier()  # the first process may be writing decoded images for all
+        self.sources, self.validation_pairs = read_sources(recipe, data_root, cache)
+        if here.is_main:
+            here.barrier()
         self.crops = make_crops(self.sources, recipe)
-        self.share = 0.0
+        self.progress = 0.0
         self.remark = ""
         self.journal: Journal | None = None
         self.batches: Iterator[Any] = iter(())
 
     @property
     def folder(self) -> Path:
-        """Of the checkpoints."""
+        """The folder of the checkpoints."""
         return self.run / "checkpoints"
 
     @property
     def done(self) -> bool:
         """Whether the schedule has ended."""
-        return self.share >= 1.0
+        return self.progress >= 1.0
 
     def start(self, resume: bool) -> None:
         """Go on from the newest checkpoint, or begin; write down what this run is."""
@@ -94,7 +94,7 @@ class Trainer:
         self.losses = Losses(self.world)
         self.model = self.wrapped(self.state.network)
         self.last_checkpoint = time.monotonic()
-        if self.world.first:
+        if self.world.is_main:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.journal = Journal(self.run, self.state.step)
             if resume:
@@ -134,7 +134,7 @@ class Trainer:
         """This process's items of each step after ``step`` of them are made."""
         return Batches(
             self.recipe.data, step, self.recipe.steps,
-            self.world.rank, self.world.size, lambda: self.share,
+            self.world.rank, self.world.size, lambda: self.progress,
         )  # fmt: skip
 
     def run_steps(self) -> None:
@@ -146,49 +146,49 @@ class Trainer:
         """
         self.state.network.train()
         while True:
-            self.share, stop, due = self.world.largest(
-                self.progress(), self.stopped.is_set(), self.is_due()
+            self.progress, stop, due = self.world.all_reduce_max(
+                self.measure_progress(), self.stopped.is_set(), self.is_due()
             )
             if stop or due or self.done:
                 self.checkpoint()
             if stop:
                 raise Interrupted(f"stopped at step {self.state.step}")
             if self.done:
-                if self.world.first:
+                if self.world.is_main:
                     self.report()
                 return
             self.losses.add(self.step(), self.state.step)
-            if self.world.first:
+            if self.world.is_main:
                 self.report()
 
-    def progress(self) -> float:
-        """Share of the run that is behind us: of its steps, or of its time if that is more."""
+    def measure_progress(self) -> float:
+        """The fraction of the run that is done: of its steps, or of its time if that is more."""
         budget = 60 * self.state.minutes if self.state.minutes else np.inf
-        by_time = self.clock.elapsed / budget if self.world.first else 0.0
+        by_time = self.clock.elapsed / budget if self.world.is_main else 0.0
         return min(max(self.state.step / self.recipe.steps, by_time), 1.0)
 
     def is_due(self) -> bool:
         """Whether it is time for a checkpoint."""
         passed = time.monotonic() - self.last_checkpoint
-        return self.world.first and passed > 60 * self.settings.checkpoint_minutes
+        return self.world.is_main and passed > 60 * self.settings.checkpoint_minutes
 
     def step(self) -> Tensor:
         """One step of the optimiser; returns the loss, on the device."""
         state, optimiser = self.state, self.recipe.optimiser
-        rate = self.state.caution * learning_rate(optimiser.lr, self.recipe.schedule, self.share)
+        lr = self.state.lr_scale * learning_rate(optimiser.lr, self.recipe.schedule, self.progress)
         for group in state.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = lr
         asked = time.monotonic()
         batch = next(self.batches)
         self.clock.waited += time.monotonic() - asked
-        loss = self.gradients(*(to_float(side, self.world.device) for side in batch))
+        loss = self.gradients(*(to_float(images, self.world.device) for images in batch))
         if optimiser.clip:
             nn.utils.clip_grad_norm_(state.network.parameters(), optimiser.clip)
         state.optimiser.step()
         state.optimiser.zero_grad()
         state.step += 1
         self.clock.steps += 1
-        update_average(state, optimiser.ema)
+        update_ema(state, optimiser.ema)
         return loss
 
     def gradients(self, rainy: Tensor, clean: Tensor) -> Tensor:
@@ -209,10 +209,10 @@ class Trainer:
     def report(self) -> None:
         """Tell the caller, and the journal every so often."""
         state = self.state
-        rate, waiting = self.clock.lap()
+        steps_per_second, waiting = self.clock.lap()
         progress = Progress(
-            state.step, self.share, self.losses.mean, state.psnr, self.clock.elapsed,
-            rate, waiting, self.remark,
+            state.step, self.progress, self.losses.mean, state.psnr, self.clock.elapsed,
+            steps_per_second, waiting, self.remark,
         )  # fmt: skip
         self.on_step(progress)
         self.remark = ""
@@ -222,21 +222,21 @@ class Trainer:
     def write_row(self, psnr: float | None = None) -> None:
         """One row of metrics.csv."""
         assert self.journal is not None
-        rate, waiting = self.clock.lap()
+        steps_per_second, waiting = self.clock.lap()
         self.clock.new_lap()
         self.journal.row(
             step=self.state.step, seconds=self.clock.elapsed,
             lr=self.state.optimiser.param_groups[0]["lr"], loss=self.losses.mean,
-            steps_per_second=rate, waiting_share=waiting, held_out_psnr_rgb=psnr,
+            steps_per_second=steps_per_second, waiting_fraction=waiting, validation_psnr_rgb=psnr,
         )  # fmt: skip
 
     def checkpoint(self) -> None:
-        """Validate, and write checkpoint, weights, numbers and pictures.
+        """Validate, and write checkpoint, weights, numbers and images.
 
         A disk that is full costs this checkpoint, not the run: the last good one stays.
 
         Raises:
-            BadLoss: The losses or the averaged network are not finite.
+            BadLoss: The losses or the EMA network are not finite.
         """
         self.losses.read(self.state.step)
         state = self.state
@@ -244,15 +244,15 @@ class Trainer:
         if state.step == self.saved:
             return
         finite = 1.0
-        if self.world.first:
+        if self.world.is_main:
             psnr, strips = validate(
-                state.average, self.held_out, self.world.device, self.recipe.precision
+                state.ema, self.validation_pairs, self.world.device, self.recipe.precision
             )
             finite = float(np.isfinite(psnr))
             if finite:
                 state.psnr, state.elapsed = psnr, self.clock.elapsed
                 self.write(psnr, strips)
-        if self.world.largest(1.0 - finite)[0]:
+        if self.world.all_reduce_max(1.0 - finite)[0]:
             raise BadLoss(state.step, float("nan"))
         self.saved = state.step
 
@@ -270,7 +270,7 @@ class Trainer:
             self.write_row(psnr)
             assert self.journal is not None
             self.journal.flush()
-            self.journal.pictures(state.step, self.share, strips)
+            self.journal.images(state.step, self.progress, strips)
 
     @contextmanager
     def surviving_full_disk(self) -> Iterator[None]:
@@ -288,18 +288,18 @@ class Trainer:
             self.remark = f"{failed}; training goes on"
 
     def save_result(self) -> None:
-        """Write the averaged weights."""
+        """Write the EMA weights."""
         state = self.state
-        save_result(state.average, self.recipe, self.run, state.step, state.elapsed, state.psnr)
+        save_result(state.ema, self.recipe, self.run, state.step, state.elapsed, state.psnr)
 
     def retry(self, bad: BadLoss) -> None:
-        """Go back to the last checkpoint and on from there at half the rate, once.
+        """Go back to the last checkpoint and on from there at half the learning rate, once.
 
         Raises:
             FloatingPointError: It is the second time; the batch is saved.
         """
         saved_as = self.save_batch(bad.step)
-        if self.state.caution < 1:
+        if self.state.lr_scale < 1:
             raise FloatingPointError(
                 f"{bad}, again after going on at half the learning rate; its batch is "
                 f"{saved_as}; lower optimiser.lr and go on with --resume"
@@ -307,17 +307,19 @@ class Trainer:
         elapsed = self.clock.elapsed
         path, saved, _ = newest_intact(self.folder)
         self.state.unpack(saved)
-        self.state.elapsed, self.state.caution = elapsed, self.state.caution / 2
+        self.state.elapsed, self.state.lr_scale = elapsed, self.state.lr_scale / 2
         self.saved = self.state.step
         self.losses = Losses(self.world)
-        self.remark = f"{bad} (batch: {saved_as}); going on from {path.name} at half the rate"
+        self.remark = (
+            f"{bad} (batch: {saved_as}); going on from {path.name} at half the learning rate"
+        )
         self.feed()
 
     def save_batch(self, step: int) -> Path:
         """Write the batch of a step, which its number alone tells, to look at."""
         path = self.run / f"bad-batch-step-{step}-process-{self.world.rank}.npz"
         pairs = [self.crops[item] for item in next(iter(self.batches_from(step - 1)))]
-        rainy, clean = (torch.stack(side).numpy() for side in zip(*pairs, strict=True))
+        rainy, clean = (torch.stack(images).numpy() for images in zip(*pairs, strict=True))
         np.savez_compressed(path, rainy=rainy, clean=clean)
         return path
 

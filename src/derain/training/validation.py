@@ -1,4 +1,4 @@
-"""How well a network does on the held-out pairs, as a number and as pictures."""
+"""How well a network does on the validation pairs, as a number and as images."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from torch import nn
 
 from derain.atomic import write_atomically
 from derain.data.crops import to_tensor
-from derain.data.pictures import Pair
+from derain.data.pairs import Pair
 from derain.training.feed import to_float
 
 SAMPLES = 4  # pairs shown
@@ -50,7 +50,7 @@ def validate(
 
 
 def input_psnr(pairs: list[Pair]) -> float:
-    """Mean PSNR over RGB (dB) of the rainy pictures themselves."""
+    """Mean PSNR over RGB (dB) of the rainy images themselves."""
     errors = [
         float(np.square(pair.rainy / 255.0 - pair.clean / 255.0).mean())
         for pair in pairs
@@ -60,7 +60,7 @@ def input_psnr(pairs: list[Pair]) -> float:
 
 
 def psnr(error: float) -> float:
-    """Mean square error of pictures in [0, 1] -> dB; 100 at most, NaN for NaN."""
+    """Mean square error of images in [0, 1] -> dB; 100 at most, NaN for NaN."""
     return float(-10 * np.log10(np.maximum(error, 1e-10)))
 
 

@@ -59,7 +59,7 @@ class Losses:
 
     @property
     def mean(self) -> float:
-        """Of the last steps looked at."""
+        """The mean loss of the last steps that were read."""
         return float(np.mean(self.recent)) if self.recent else float("nan")
 
 
@@ -78,7 +78,7 @@ class Clock:
         return time.monotonic() - self.start
 
     def lap(self) -> tuple[float, float]:
-        """Steps per second and the share of waiting since the last lap."""
+        """Steps per second and the fraction of waiting since the last lap."""
         seconds = max(time.monotonic() - self.lap_start, 1e-9)
         return self.steps / seconds, self.waited / seconds
 

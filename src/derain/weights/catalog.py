@@ -33,7 +33,7 @@ SUFFIXES = {
 }
 
 
-def find(name_or_path: str, engine: str) -> Path:
+def find_weights(name_or_path: str, engine: str) -> Path:
     """The model file for an engine.
 
     Args:

@@ -4,8 +4,8 @@
 configuration is read off the tensors' names and shapes. Sources of the names: specs/dcsfn.md,
 section 10, and the files of csdwren/PReNet.
 
-The authors of DCSFN feed their network BGR pictures, as OpenCV reads them, and get BGR back. Ours
-take RGB, so the first and the last convolution have their colours turned round on the way, unless
+The authors of DCSFN feed their network BGR images, as OpenCV reads them, and get BGR back. Ours
+take RGB, so `bgr_to_rgb` swaps the channels of the first and the last convolution, unless
 ``order="rgb"`` says that a file was trained on RGB. The authors of PReNet feed RGB.
 """
 
@@ -48,7 +48,7 @@ def load_authors(path: Path, network: str = "auto", order: Order | None = None) 
     Args:
         path: Their file.
         network: "dcsfn", "prenet", "prenet-r", or "auto" to tell from the names in the file.
-        order: Of the colours the file was trained on; None: as its authors did.
+        order: Order of the colour channels that the file was trained on; None: as its authors did.
 
     Raises:
         OSError: The file cannot be read.
@@ -76,7 +76,7 @@ def convert(path: Path, network: str = "auto", order: Order | None = None) -> Co
         if network not in ("auto", name):
             raise ValueError(f"holds {name}, not {network}")
         reading = read_dcsfn(tensors) if name == "dcsfn" else read_prenet(tensors)
-        check(tensors, reading)
+        check_tensors(tensors, reading)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     state = {
@@ -84,7 +84,7 @@ def convert(path: Path, network: str = "auto", order: Order | None = None) -> Co
         for ours, sources in reading.sources.items()
     }
     if (order or AUTHORS_ORDER[name]) == "bgr":
-        turn_colours_round(state)
+        bgr_to_rgb(state)
     # Every network of ours has a config, which nn.Module does not declare.
     return Converted(name, reading.network.config, state)  # type: ignore[arg-type]
 
@@ -246,7 +246,7 @@ def outputs(tensors: Tensors, name: str) -> int:
     return tensors[name].shape[0]
 
 
-def check(tensors: Tensors, reading: Reading) -> None:
+def check_tensors(tensors: Tensors, reading: Reading) -> None:
     """Compare the tensors that are there with those that should be.
 
     Raises:
@@ -273,10 +273,10 @@ def check(tensors: Tensors, reading: Reading) -> None:
                 )
 
 
-def turn_colours_round(state: Tensors) -> None:
-    """Make a network for BGR one for RGB: it reads and gives its channels the other way round."""
+def bgr_to_rgb(state: Tensors) -> None:
+    """Turn the weights of a network for BGR images into those of one for RGB, in place."""
     first = "first.conv.weight" if "first.conv.weight" in state else "first.weight"
-    pictures = state[first].unflatten(1, (-1, 3))  # DCSFN reads one, PReNet two
-    state[first] = pictures.flip(2).flatten(1, 2)
+    images = state[first].unflatten(1, (-1, 3))  # DCSFN reads one, PReNet two
+    state[first] = images.flip(2).flatten(1, 2)
     for name in ("last.weight", "last.bias"):
         state[name] = state[name].flip(0)

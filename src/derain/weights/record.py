@@ -22,7 +22,7 @@ class Record:
     name: str  # the weights' own name
     network: str  # a name from derain.models.MODELS
     options: dict[str, Any] = field(default_factory=dict)  # changes to that network's defaults
-    size_multiple: int = 1  # sides of an exported graph's input must divide by this
+    size_multiple: int = 1  # height and width of an exported graph's input must divide by this
     minimum_size: int = 1  # pixels
     parameters: int = 0
     gmacs: float = 0.0  # multiply-adds at 512x384, in 10^9, after folding

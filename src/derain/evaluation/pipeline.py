@@ -5,56 +5,56 @@ from itertools import count
 from pathlib import Path
 
 from derain.atomic import write_atomically
-from derain.data.layouts import Found, find, find_all
+from derain.data.layouts import Found, find_set, find_sets
 from derain.evaluation import report, tables
 from derain.evaluation.cache import Note
-from derain.evaluation.candidates import PUBLISHED, Settings, candidates, rainy_input
-from derain.evaluation.run import Plan, evaluate
+from derain.evaluation.evaluate import Plan, evaluate
+from derain.evaluation.models import PUBLISHED, InferenceSettings, evaluation_models, rainy_input
 
-FILES = ("report.html", "summary.md", "summary.csv", "pictures.csv", "results.json")
+FILES = ("report.html", "summary.md", "summary.csv", "images.csv", "results.json")
 
-Progress = Callable[[int, int], None]  # pictures done, in all
+OnProgress = Callable[[int, int], None]  # images done, in all
 
 
-def study(
+def run_evaluation(
     root: Path,
     sets: Sequence[str],
     models: Sequence[str],
     out: Path,
     plan: Plan | None = None,
-    settings: Settings | None = None,
+    settings: InferenceSettings | None = None,
     *,
     limit: int | None = None,
     about: dict[str, str] | None = None,
     note: Note = lambda text: None,
-    progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
 ) -> list[tables.Table]:
     """Evaluate models on sets; what an earlier run left in ``out`` is not computed again.
 
     Args:
         root: Holds the sets.
-        sets: As ``layouts.find`` takes them; none means every public test set that is there.
-        models: As ``candidates.candidate`` takes them, and perhaps ``published``.
+        sets: As ``layouts.find_set`` takes them; none means every public test set that is there.
+        models: As ``models.evaluation_model`` takes them, and perhaps ``published``.
         out: Folder for ``FILES`` and the cache.
         plan: Metrics and protocol.
         settings: How networks run.
-        limit: Only the first so many pictures of every set.
+        limit: Only the first so many images of every set.
         about: What the report says of this run.
         note: Is told what could not be used.
-        progress: Called after each picture of each model.
+        progress: Called after each image of each model.
 
     Returns:
         The tables, one per set.
 
     Raises:
-        ValueError: A set or model cannot be found or used; a picture cannot be measured. Each
+        ValueError: A set or model cannot be found or used; an image cannot be measured. Each
             names what is wrong; what was measured stays.
         ImportError: A package that the report needs is missing.
         OSError: ``out`` cannot be written.
     """
     report.require()
-    chosen = [rainy_input(), *candidates(models, settings)]
-    found = [find(root, what).first(limit) for what in sets] or [
+    chosen = [rainy_input(), *evaluation_models(models, settings)]
+    found = [find_set(root, what).first(limit) for what in sets] or [
         one.first(limit) for one in _tests(root, note)
     ]
     for one in found:
@@ -73,7 +73,7 @@ def study(
         report.render(built, about),
         "\n".join(tables.markdown(table) for table in built),
         tables.summary_csv(built),
-        tables.pictures_csv(built),
+        tables.images_csv(built),
         tables.as_json(built, about),
     )
     for name, text in zip(FILES, texts, strict=True):
@@ -82,7 +82,7 @@ def study(
 
 
 def _tests(root: Path, note: Note) -> list[Found]:
-    found, problems = find_all(root)
+    found, problems = find_sets(root)
     for problem in problems:
         note(f"left out: {problem}")
     tests = [one for one in found if one.public and not one.public.training]

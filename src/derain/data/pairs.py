@@ -1,4 +1,4 @@
-"""Pictures for training: where pairs lie, how they are decoded, their split by background."""
+"""Images for training: where pairs lie, how they are decoded, their split by background."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,42 +10,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-Picture = NDArray[np.uint8]  # (H, W, 3) RGB
+Image8 = NDArray[np.uint8]  # (H, W, 3) RGB
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A clean picture and, where the set has one, its rainy version; both (H, W, 3) uint8."""
+    """A clean image and, where the set has one, its rainy version; both (H, W, 3) uint8."""
 
     name: str
-    clean: Picture
-    rainy: Picture | None = None
+    clean: Image8
+    rainy: Image8 | None = None
 
 
-def read_rgb(path: Path) -> Picture:
-    """Decode a picture to (H, W, 3) uint8 RGB.
+def read_rgb(path: Path) -> Image8:
+    """Decode an image to (H, W, 3) uint8 RGB.
 
     Raises:
-        ValueError: The file is no picture; names it.
+        ValueError: The file is no image; names it.
     """
     data = np.frombuffer(path.read_bytes(), np.uint8)
     bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if bgr is None:
-        raise ValueError(f"{path}: not a picture")
+        raise ValueError(f"{path}: not an image")
     return np.ascontiguousarray(bgr[..., ::-1], np.uint8)
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """The pictures directly inside a folder, by name.
+def image_files(folder: Path) -> list[Path]:
+    """The images directly inside a folder, by name.
 
     Raises:
-        ValueError: No such folder, or no picture in it.
+        ValueError: No such folder, or no image in it.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
     files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
     if not files:
-        raise ValueError(f"{folder}: no pictures in it ({', '.join(SUFFIXES)})")
+        raise ValueError(f"{folder}: no images in it ({', '.join(SUFFIXES)})")
     return files
 
 
@@ -62,7 +62,7 @@ class PairFile:
         """Decode it.
 
         Raises:
-            ValueError: A file is no picture, or the two differ in size; names it.
+            ValueError: A file is no image, or the two differ in size; names it.
         """
         clean = read_rgb(self.clean)
         if self.clean_half:
@@ -79,43 +79,43 @@ class PairFile:
 
 
 def list_clean(folder: Path) -> list[PairFile]:
-    """Clean pictures without a rainy version."""
-    return [PairFile(path.name, path) for path in picture_files(folder)]
+    """Clean images without a rainy version."""
+    return [PairFile(path.name, path) for path in image_files(folder)]
 
 
 def list_side_by_side(folder: Path) -> list[PairFile]:
-    """Pairs stored as one picture each, left half clean, right half rainy (Rain800's layout)."""
-    return [PairFile(path.name, path, path, "left") for path in picture_files(folder)]
+    """Pairs stored as one image each, left half clean, right half rainy (Rain800's layout)."""
+    return [PairFile(path.name, path, path, "left") for path in image_files(folder)]
 
 
 def list_folders(folder: Path) -> list[PairFile]:
     """Pairs stored as ``rainy/NAME`` and ``clean/NAME``, paired by name without suffix.
 
     Raises:
-        ValueError: A picture has no partner; names it.
+        ValueError: An image has no matching one; names it.
     """
-    rainy = {path.stem: path for path in picture_files(folder / "rainy")}
-    clean = {path.stem: path for path in picture_files(folder / "clean")}
+    rainy = {path.stem: path for path in image_files(folder / "rainy")}
+    clean = {path.stem: path for path in image_files(folder / "clean")}
     if alone := sorted(rainy.keys() ^ clean.keys()):
         raise ValueError(f"{folder}: {alone[0]} is not in both rainy/ and clean/")
     return [PairFile(name, clean[name], rainy[name]) for name in sorted(rainy)]
 
 
-def background_signature(picture: Picture) -> NDArray[np.bool_]:
-    """Difference hash of a picture, 256 bits: which of two neighbours in a thumbnail is brighter.
+def background_signature(image: Image8) -> NDArray[np.bool_]:
+    """Difference hash of an image, 256 bits: which of two neighbours in a thumbnail is brighter.
 
-    Recompression and small crops change a few bits; another picture changes about half.
+    Recompression and small crops change a few bits; another image changes about half.
     """
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (17, 16), interpolation=cv2.INTER_AREA).astype(np.int16)
     return (small[:, 1:] > small[:, :-1]).ravel()
 
 
 def group_by_background(pairs: Sequence[Pair], tolerance: int = 16) -> NDArray[np.int_]:
-    """One group number per pair; pairs whose clean pictures show the same scene share theirs.
+    """One group number per pair; pairs whose clean images show the same scene share theirs.
 
-    Public sets repeat backgrounds under different rain and in different files; a validation part
-    is held out only if no training pair has its background.
+    Public sets repeat backgrounds under different rain and in different files; a pair is fit
+    for validation only if no training pair has its background.
     """
     signatures = np.stack([background_signature(pair.clean) for pair in pairs])
     group = np.arange(len(pairs))

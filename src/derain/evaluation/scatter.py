@@ -59,8 +59,8 @@ def scatter(
         return LEFT + (math.log10(value) - first) / (last - first) * (WIDTH - LEFT - RIGHT)
 
     def y(value: float) -> float:
-        share = (value - bottom) / (top - bottom)
-        return TOP + (share if lower else 1 - share) * (HEIGHT - TOP - BOTTOM)
+        fraction = (value - bottom) / (top - bottom)
+        return TOP + (fraction if lower else 1 - fraction) * (HEIGHT - TOP - BOTTOM)
 
     end = WIDTH - RIGHT
     parts = [

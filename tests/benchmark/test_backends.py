@@ -1,17 +1,17 @@
-"""Ways to run a network compute the same, whatever they cost."""
+"""Backends compute the same, whatever they cost."""
 
 import numpy as np
 import pytest
 
-from derain.benchmark.candidates import scene
-from derain.benchmark.run import agreement, spread
-from derain.benchmark.subjects import Subject
+from derain.benchmark.backends import scene
+from derain.benchmark.measure import agreement, spread
+from derain.benchmark.models import ModelFiles
 from derain.weights.record import Record
 
 
 def test_cells_in_full_change_nothing_but_the_work():
     torch = pytest.importorskip("torch")
-    from derain.benchmark.candidates import in_full
+    from derain.benchmark.backends import in_full
     from derain.models import build
     from derain.models.cost import cost
 
@@ -44,16 +44,16 @@ def test_spread_leaves_out_the_outer_quarters():
 
 def test_the_work_of_a_file_without_a_torch_form_follows_its_record(tmp_path):
     record = Record("x", "mspfn-lite", size_multiple=16, gmacs=38.5)
-    subject = Subject("x", {".onnx": tmp_path / "x.onnx"}, record)
-    assert subject.flop(384, 512) == 77e9
-    assert subject.flop(760, 512) == 2 * 77e9  # padded to 768
-    assert subject.file("openvino") == subject.file("onnxruntime") == tmp_path / "x.onnx"
-    assert subject.file("torch") is None
+    model = ModelFiles("x", {".onnx": tmp_path / "x.onnx"}, record)
+    assert model.flop(384, 512) == 77e9
+    assert model.flop(760, 512) == 2 * 77e9  # padded to 768
+    assert model.file("openvino") == model.file("onnxruntime") == tmp_path / "x.onnx"
+    assert model.file("torch") is None
 
 
-def test_the_picture_is_a_picture():
-    picture = scene(40, 60)
-    assert picture.shape == (40, 60, 3)
-    assert picture.dtype == np.float32
-    assert 0 <= picture.min() < picture.max() <= 1
-    assert picture.std() > 0.05
+def test_the_image_is_a_image():
+    image = scene(40, 60)
+    assert image.shape == (40, 60, 3)
+    assert image.dtype == np.float32
+    assert 0 <= image.min() < image.max() <= 1
+    assert image.std() > 0.05

@@ -1,6 +1,6 @@
-"""Make the pictures of the README: our own rain on public-domain photographs, and what is left.
+"""Make the images of the README: synthetic rain on public-domain photographs, and what is left.
 
-    python examples/make_pictures.py
+    python examples/make_images.py
 
 The photographs come inside scikit-image: chelsea (Stéfan van der Walt, CC0), rocket (SpaceX,
 public domain) and coffee (Rachel Michetti, CC0).
@@ -16,7 +16,7 @@ import derain
 from derain.rain import RainSynthesizer
 
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLES = (  # picture, preset, index of the rain
+SAMPLES = (  # image, preset, index of the rain
     (data.chelsea()[:300, :440], "rain100h", 3),
     (data.rocket()[:, 100:540], "rain1400", 1),
     (data.coffee()[20:380, 100:540], "rain100l", 2),
@@ -32,7 +32,7 @@ def main() -> None:
         if i == 0:
             Image.fromarray(rainy).save(ROOT / "examples" / "rainy.jpg", quality=92)
         both = [Image.fromarray(p).resize((440, 300)) for p in (rainy, restorer(rainy))]
-        columns.append(np.vstack([np.asarray(picture) for picture in both]))
+        columns.append(np.vstack([np.asarray(image) for image in both]))
     sheet = Image.fromarray(np.hstack(columns))
     sheet.save(ROOT / "docs" / "images" / "before-after.jpg", quality=90)
 

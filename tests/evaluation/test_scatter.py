@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from derain.evaluation.plot import BOTTOM, HEIGHT, TOP, Level, Point, _apart, scatter
+from derain.evaluation.scatter import BOTTOM, HEIGHT, TOP, Level, Point, _apart, scatter
 
 POINTS = [
     Point("small", 1.0, 25.0, "measured", 24.0),
@@ -24,7 +24,7 @@ def circles(svg: str) -> dict[str, tuple[float, float]]:
 
 
 def test_better_is_higher_and_dearer_is_further_right() -> None:
-    found = circles(scatter(POINTS, LEVELS, "GMAC", "PSNR", lower=False))
+    found = circles(scatter(POINTS, LEVELS, "GMACs", "PSNR", lower=False))
     assert found.keys() == {"small", "small, published", "large", "a <paper>"}
     assert found["small"][0] < found["a <paper>"][0] < found["large"][0]
     # costs 1, 10, 100 lie evenly on a logarithmic axis
@@ -38,17 +38,17 @@ def test_better_is_higher_and_dearer_is_further_right() -> None:
 
 
 def test_where_lower_is_better_the_axis_points_down() -> None:
-    found = circles(scatter(POINTS, LEVELS, "GMAC", "NIQE", lower=True))
+    found = circles(scatter(POINTS, LEVELS, "GMACs", "NIQE", lower=True))
     assert found["small"][1] < found["large"][1]
 
 
 def test_one_point_is_enough() -> None:
-    found = circles(scatter(POINTS[1:2], [], "GMAC", "PSNR", lower=False))
+    found = circles(scatter(POINTS[1:2], [], "GMACs", "PSNR", lower=False))
     assert len(found) == 1
 
 
 def test_levels_are_named_with_their_values() -> None:
-    svg = scatter(POINTS, LEVELS, "GMAC", "PSNR", lower=False)
+    svg = scatter(POINTS, LEVELS, "GMACs", "PSNR", lower=False)
     texts = [text.text for text in ET.fromstring(svg).iter("text")]
     assert {"rainy input 13.55", "MSPFN 28.60"} <= set(texts)
 

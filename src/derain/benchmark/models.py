@@ -13,7 +13,7 @@ FILES = {"openvino": (".onnx", ".xml"), "onnxruntime": (".onnx",)}  # torch: .sa
 
 
 @dataclass(frozen=True)
-class Subject:
+class ModelFiles:
     """A network and the files that hold it."""
 
     name: str
@@ -26,12 +26,12 @@ class Subject:
         return next((self.files[suffix] for suffix in suffixes if suffix in self.files), None)
 
     def padded(self, height: int, width: int) -> tuple[int, int]:
-        """The size that the network sees when it is given a picture."""
+        """The size that the network sees when it is given an image."""
         multiple = self.record.size_multiple
         return -(-height // multiple) * multiple, -(-width // multiple) * multiple
 
     def flop(self, height: int, width: int) -> float | None:
-        """Floating-point operations for a picture: twice the folded network's multiply-adds.
+        """Floating-point operations for an image: twice the folded network's multiply-adds.
 
         Counted by ``models.cost``; without torch, or without a `.safetensors` file, what the
         record says of 512x384, in proportion. None if it says nothing.
@@ -47,7 +47,7 @@ class Subject:
         return 2.0 * cost(fold() if fold else network, height, width).macs
 
 
-def find(what: str, wanted: Sequence[str], folder: Path) -> Subject:
+def model_files(what: str, wanted: Sequence[str], folder: Path) -> ModelFiles:
     """Find a network, and make the files that engines need and that are not there.
 
     Args:
@@ -62,19 +62,19 @@ def find(what: str, wanted: Sequence[str], folder: Path) -> Subject:
     if what in catalog.WEIGHTS:
         weights = catalog.WEIGHTS[what]
         files = {suffix: weights.file(suffix) for suffix in (".onnx", ".safetensors")}
-        return Subject(what, files, read_safetensors_record(files[".safetensors"]))
+        return ModelFiles(what, files, read_safetensors_record(files[".safetensors"]))
     path = Path(what)
     if path.suffix in (".onnx", ".xml"):
         from derain.engines.openvino import read_model
 
-        path = catalog.find(what, "openvino")
-        return Subject(path.name, {path.suffix: path}, read_model(path)[1])
+        path = catalog.find_weights(what, "openvino")
+        return ModelFiles(path.name, {path.suffix: path}, read_model(path)[1])
     trained = path.suffix == ".safetensors"
-    path = catalog.find(what, "torch") if trained else build_untrained(what, folder)
+    path = catalog.find_weights(what, "torch") if trained else build_untrained(what, folder)
     files = {".safetensors": path}
     if set(wanted) & set(FILES) and find_spec("onnx") and find_spec("onnxscript"):
         files[".onnx"] = export(path, folder)
-    return Subject(path.name if trained else what, files, read_safetensors_record(path))
+    return ModelFiles(path.name if trained else what, files, read_safetensors_record(path))
 
 
 def build_untrained(name: str, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The curves of several runs in one picture."""
+"""The curves of several runs in one image."""
 
 import io
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def plot_runs(runs: Sequence[Path], path: Path, against: str = "step") -> None:
-    """Draw loss and held-out PSNR of runs, each in its colour.
+    """Draw loss and validation PSNR of runs, each in its colour.
 
     Args:
         runs: Run folders of ``derain train``, or their ``metrics.csv``.
-        path: Picture to write: .png, .svg or .pdf.
+        path: Image to write: .png, .svg or .pdf.
         against: ``step`` or ``minutes``.
 
     Raises:
@@ -25,7 +25,7 @@ def plot_runs(runs: Sequence[Path], path: Path, against: str = "step") -> None:
     if against not in AXES:
         raise ValueError(f"unknown axis {against!r}; known: {', '.join(AXES)}")
     if path.suffix not in SUFFIXES:
-        raise ValueError(f"{path}: the picture must end in {', '.join(SUFFIXES)}")
+        raise ValueError(f"{path}: the image must end in {', '.join(SUFFIXES)}")
     curves = {name: read_curves(run) for name, run in zip(names(runs), runs, strict=True)}
 
     from matplotlib.figure import Figure
@@ -33,11 +33,11 @@ def plot_runs(runs: Sequence[Path], path: Path, against: str = "step") -> None:
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     for name, rows in curves.items():
-        for axes, column, marker in ((left, "loss", ""), (right, "held_out_psnr_rgb", ".")):
+        for axes, column, marker in ((left, "loss", ""), (right, "validation_psnr_rgb", ".")):
             points = [(x_of(row, against), float(row[column])) for row in rows if row[column]]
             axes.plot(*zip(*points, strict=True) if points else ((), ()), marker=marker, label=name)
     left.set(xlabel=AXES[against], ylabel="loss (mean of 200 steps)", yscale="log")
-    right.set(xlabel=AXES[against], ylabel="held-out PSNR (dB, RGB)")
+    right.set(xlabel=AXES[against], ylabel="validation PSNR (dB, RGB)")
     for axes in (left, right):
         axes.grid(alpha=0.3)
     right.legend(loc="lower right")

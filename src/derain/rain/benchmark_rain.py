@@ -12,7 +12,7 @@ import numpy as np
 
 from derain.rain import noise, streaks
 from derain.rain.arrays import Layer, Size
-from derain.rain.composition import screen_layers
+from derain.rain.blending import screen_layers
 from derain.rain.noise import NoiseLayer
 from derain.rain.ranges import (
     Choice,
@@ -38,14 +38,14 @@ RAIN100L: Ranges = {
     "length": LogUniform(18, 60),
     "width": LogUniform(1.2, 2),
     "peak": LogUniform(0.08, 0.30),
-    "bar_share": constant(0.4),
+    "bar_probability": constant(0.4),
 }
 
 
 def rain100l(draw: Draw, shape: Size, full_size: Size) -> Layer:
     """One group of soft streaks or bars."""
     mean = draw("mean")
-    make = _bars if draw.chance("bar_share") else _soft
+    make = _bars if draw.chance("bar_probability") else _soft
     group = make(
         mean,
         angle=draw("angle"),
@@ -61,19 +61,19 @@ def rain100l(draw: Draw, shape: Size, full_size: Size) -> Layer:
 RAIN100H: Ranges = {
     "mean": LogNormal(0.232, 0.36, 0.06, 0.45),
     "groups": Integers(3, 6),
-    "concentration": constant(1.6),  # of the Dirichlet law that splits the mean
+    "concentration": constant(1.6),  # of the Dirichlet distribution that splits the mean
     "angle": Normal(89.8, 5, 65, 115),
     "angle_offset": Normal(0, 6),
-    "crossing_share": constant(0.2),
+    "crossing_probability": constant(0.2),
     "crossing_offset": Normal(0, 16),
     "length_scale": LogUniform(0.65, 2),
-    "bar_share": constant(0.45),
+    "bar_probability": constant(0.45),
     "soft_length": LogUniform(36, 105),
     "soft_width": LogUniform(1.5, 2.5),
     "soft_peak": LogUniform(0.08, 0.18),
     "soft_spread": Uniform(0.2, 1.8),
     "bar_length": LogUniform(42, 130),
-    "bar_wide_share": constant(0.75),
+    "bar_wide_probability": constant(0.75),
     "bar_peak": Uniform(0.12, 0.34),
     "bar_spread": Uniform(0.1, 1),
 }
@@ -88,9 +88,9 @@ def rain100h(draw: Draw, shape: Size, full_size: Size) -> Layer:
     for k, part in enumerate(parts * mean):
         direction = angle
         if k > 0:
-            crossing = draw.chance("crossing_share")
+            crossing = draw.chance("crossing_probability")
             direction += draw("crossing_offset" if crossing else "angle_offset")
-        if k == 0 or not draw.chance("bar_share"):
+        if k == 0 or not draw.chance("bar_probability"):
             group = _soft(
                 part,
                 angle=direction,
@@ -105,7 +105,7 @@ def rain100h(draw: Draw, shape: Size, full_size: Size) -> Layer:
                 angle=direction,
                 angle_sd=draw("bar_spread"),
                 length=scale * draw("bar_length"),
-                width=2.0 if draw.chance("bar_wide_share") else 1.0,
+                width=2.0 if draw.chance("bar_wide_probability") else 1.0,
                 peak=draw("bar_peak"),
             )
         groups.append(group)
@@ -116,10 +116,10 @@ def rain100h(draw: Draw, shape: Size, full_size: Size) -> Layer:
 RAIN1400: Ranges = {
     "direction": Choice((60, 70, 80, 90, 100, 110, 120)),
     "angle_offset": Normal(0, 2),
-    "heavy_share": constant(0.5),
+    "heavy_probability": constant(0.5),
     "light_mean": LogUniform(0.017, 0.038),
     "heavy_mean": LogUniform(0.048, 0.115),
-    "particle_share": constant(0.75),
+    "particle_probability": constant(0.75),
     "length": Uniform(14, 26),
     "width": LogUniform(1.5, 2.6),
     "peak": LogUniform(0.12, 0.30),
@@ -134,9 +134,9 @@ RAIN1400: Ranges = {
 def rain1400(draw: Draw, shape: Size, full_size: Size) -> Layer:
     """Particles or noise, one direction."""
     angle = draw("direction") + draw("angle_offset")
-    mean = draw("heavy_mean" if draw.chance("heavy_share") else "light_mean")
+    mean = draw("heavy_mean" if draw.chance("heavy_probability") else "light_mean")
     length = draw("length")
-    if draw.chance("particle_share"):
+    if draw.chance("particle_probability"):
         group = _soft(
             mean,
             angle=angle,
@@ -190,10 +190,10 @@ def rain1200(draw: Draw, shape: Size, full_size: Size) -> Layer:
 # Two layers of noise and a washed-out contrast: COCO350, BDD350.
 PHOTOSHOP_HEAVY: Ranges = {
     "amount": Uniform(0.12, 0.35),
-    "grain": LogUniform(1.3, 4),  # times the scale of the picture
+    "grain": LogUniform(1.3, 4),  # times the scale of the image
     "angle": Uniform(60, 120),
     "second_angle": Normal(0, 5),
-    "length": Uniform(18, 50),  # times the scale of the picture
+    "length": Uniform(18, 50),  # times the scale of the image
     "black": Uniform(0.2, 0.5),
     "white": Uniform(0.96, 0.995),
     "gamma": Uniform(0.9, 1.5),

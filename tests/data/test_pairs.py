@@ -1,4 +1,4 @@
-"""Pictures in memory, and a validation part whose backgrounds training never sees."""
+"""Images in memory, and a validation part whose backgrounds training never sees."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from derain.data.pictures import (
+from derain.data.pairs import (
     Pair,
     PairFile,
     group_by_background,
@@ -21,13 +21,13 @@ SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
 
 def scene(seed: int, height: int = 96, width: int = 128) -> Any:
-    """A smooth random picture, as photographs are at the scale of a thumbnail."""
+    """A smooth random image, as photographs are at the scale of a thumbnail."""
     coarse = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def recompressed(picture: Any) -> Any:
-    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 60])
+def recompressed(image: Any) -> Any:
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 60])
     return cv2.imdecode(data, cv2.IMREAD_COLOR)
 
 
@@ -81,12 +81,12 @@ def test_layouts(tmp_path):
     ("spoil", "words"),
     [
         (lambda d: (d / "rainy" / "b.png").write_bytes(b"x"), "b is not in both"),
-        (lambda d: (d / "rainy" / "a.png").write_bytes(b"x"), "a.png: not a picture"),
+        (lambda d: (d / "rainy" / "a.png").write_bytes(b"x"), "a.png: not an image"),
         (
             lambda d: cv2.imwrite(str(d / "rainy" / "a.png"), scene(0, 64, 64)),
             "a.png: is 64x64 rainy, 128x96 clean",
         ),
-        (lambda d: (d / "clean" / "a.png").rename(d / "a.png"), "no pictures in it"),
+        (lambda d: (d / "clean" / "a.png").rename(d / "a.png"), "no images in it"),
     ],
 )
 def test_what_is_wrong_with_a_folder_is_named(tmp_path, spoil, words):

@@ -1,4 +1,4 @@
-"""Run models over sets: metrics and seconds of every picture, kept as they come."""
+"""Run models over sets: metrics and seconds of every image, kept as they come."""
 
 import math
 import time
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derain.data.layouts import Found, Item
-from derain.evaluation.cache import Cache, Entry, Key, Note, content_of
-from derain.evaluation.candidates import Candidate
-from derain.evaluation.sets import read
+from derain.evaluation.cache import Cache, Key, Measurement, Note, content_of
+from derain.evaluation.models import EvaluationModel
+from derain.evaluation.sets import read_pair
 from derain.metrics import METRICS, ParametersError, bind, get_metric, get_protocol, quantise
 from derain.weights.record import Record
 
@@ -26,8 +26,8 @@ Functions = dict[str, Callable[..., float]]
 
 
 @dataclass(frozen=True)
-class Row:
-    """One picture of one model."""
+class ImageResult:
+    """One image of one model."""
 
     item: Item
     values: dict[str, float]
@@ -40,11 +40,11 @@ class Row:
 class Measured:
     """One model on one set."""
 
-    candidate: Candidate
+    model: EvaluationModel
     record: Record
     found: Found
     protocol: str
-    rows: tuple[Row, ...]
+    rows: tuple[ImageResult, ...]
     cache: Cache
 
     @property
@@ -54,18 +54,18 @@ class Measured:
 
     @property
     def means(self) -> dict[str, float]:
-        """The mean over pictures, by metric; infinite as soon as one value is."""
+        """The mean over images, by metric; infinite as soon as one value is."""
         return {m: float(np.mean([row.values[m] for row in self.rows])) for m in self.metrics}
 
     @property
     def infinite(self) -> int:
-        """How many pictures equal their ground truth."""
+        """How many images equal their ground truth."""
         return sum(math.isinf(row.values.get("psnr", 0)) for row in self.rows)
 
     @property
     def seconds(self) -> float | None:
-        """Mean seconds per picture in the network; None for the rainy input."""
-        if not self.candidate.path:
+        """Mean seconds per image in the network; None for the rainy input."""
+        if not self.model.path:
             return None
         return float(np.mean([row.seconds for row in self.rows]))
 
@@ -76,7 +76,7 @@ class Plan:
 
     metrics: tuple[str, ...] = ()  # empty: WITH_TRUTH or WITHOUT_TRUTH, by the set
     protocol: str = "y"
-    jobs: int = 1  # pictures measured at a time, beside the one in the network
+    jobs: int = 1  # images measured at a time, beside the one in the network
     parameters: Path | None = None  # of NIQE and SSEQ
 
     def functions(self, found: Found) -> tuple[Functions, dict[str, str]]:
@@ -103,7 +103,7 @@ class Plan:
 
 
 def evaluate(
-    candidates: Sequence[Candidate],
+    models: Sequence[EvaluationModel],
     sets: Sequence[Found],
     plan: Plan,
     folder: Path,
@@ -114,15 +114,15 @@ def evaluate(
     """Measure models on sets; what ``folder`` holds from earlier runs is not computed again.
 
     Args:
-        candidates: The models.
+        models: The models.
         sets: The sets.
         plan: Metrics and protocol.
         folder: For the cache.
         note: Is told what cannot be measured or read.
-        advance: Called after each picture of each model.
+        advance: Called after each image of each model.
 
     Raises:
-        ValueError: A picture that cannot be read, restored or measured, which is named; or no
+        ValueError: An image that cannot be read, restored or measured, which is named; or no
             metric is left on any set. What was measured before stays.
     """
     results: list[Measured] = []
@@ -135,86 +135,86 @@ def evaluate(
         if not functions:
             note(f"{found.title}: left out, no metric that was asked for can be measured on it")
             continue
-        for candidate in candidates:
-            cache = Cache(folder, candidate.sha256, found.name, note)
-            rows = _measure(candidate, found, plan, functions, cache, advance)
-            record = cache.record(lambda candidate=candidate: candidate.record)
-            results.append(Measured(candidate, record, found, plan.protocol, rows, cache))
+        for model in models:
+            cache = Cache(folder, model.sha256, found.name, note)
+            rows = _measure(model, found, plan, functions, cache, advance)
+            record = cache.record(lambda model=model: model.record)
+            results.append(Measured(model, record, found, plan.protocol, rows, cache))
     if not results:
         raise ValueError("nothing was measured: " + ("; ".join(said.values()) or "see above"))
     return results
 
 
 def _measure(
-    candidate: Candidate,
+    model: EvaluationModel,
     found: Found,
     plan: Plan,
     functions: Functions,
     cache: Cache,
     advance: Callable[[], None],
-) -> tuple[Row, ...]:
+) -> tuple[ImageResult, ...]:
     floats = get_protocol(plan.protocol).takes_floats
-    keys = [Key(content_of(item), plan.protocol, candidate.where) for item in found.items]
+    keys = [Key(content_of(item), plan.protocol, model.where) for item in found.items]
     pending: deque[tuple[Item, Key, Future[dict[str, float]], float, bool]] = deque()
 
     def finish() -> None:
         item, key, values, seconds, tiled = pending.popleft()
-        cache.add(item.name, key, Entry(values.result(), seconds, tiled))
+        cache.add(item.name, key, Measurement(values.result(), seconds, tiled))
         advance()
 
-    warm = candidate.path is None
+    warm = model.path is None
     with ThreadPoolExecutor(plan.jobs) as pool:
         for item, key in zip(found.items, keys, strict=True):
-            entry = cache.entries.get(key, Entry({}, 0))
+            entry = cache.entries.get(key, Measurement({}, 0))
             missing = {name: f for name, f in functions.items() if name not in entry.values}
             if not missing:
                 advance()
                 continue
-            rainy, clean = read(item)
-            given = rainy / np.float32(255) if floats and candidate.path else rainy
-            restored, seconds = _restore(candidate, given, item, warm)
+            rainy, clean = read_pair(item)
+            given = rainy / np.float32(255) if floats and model.path else rainy
+            restored, seconds = _restore(model, given, item, warm)
             warm = True
             # One job at a time leaves the processor to the network while it is timed
             values = pool.submit(_values, missing, restored, clean, item)
-            pending.append((item, key, values, seconds, candidate.tiles(rainy)))
+            pending.append((item, key, values, seconds, model.tiles(rainy)))
             while len(pending) >= plan.jobs:
                 finish()
         while pending:
             finish()
-    rows: list[Row] = []
+    rows: list[ImageResult] = []
     for item, key in zip(found.items, keys, strict=True):
         entry = cache.entries[key]
         values = {name: entry.values[name] for name in functions}
-        rows.append(Row(item, values, entry.seconds, entry.tiled, key))
+        rows.append(ImageResult(item, values, entry.seconds, entry.tiled, key))
     return tuple(rows)
 
 
 def _restore(
-    candidate: Candidate, picture: NDArray[Any], item: Item, warm: bool
+    model: EvaluationModel, image: NDArray[Any], item: Item, warm: bool
 ) -> tuple[NDArray[Any], float]:
     try:
         if not warm:
-            candidate(picture)  # the first picture pays for loading; it is run again and timed
+            model(image)  # the first image pays for loading; it is run again and timed
         start = time.perf_counter()
-        restored = candidate(picture)
+        restored = model(image)
     except ValueError as error:
-        raise ValueError(f"{item.rainy}: {candidate.name}: {error}") from error
+        raise ValueError(f"{item.rainy}: {model.name}: {error}") from error
     return restored, time.perf_counter() - start
 
 
 def _values(
     functions: Functions, restored: NDArray[Any], clean: NDArray[Any] | None, item: Item
 ) -> dict[str, float]:
-    picture = restored if restored.dtype == np.uint8 else quantise(restored)
+    image = restored if restored.dtype == np.uint8 else quantise(restored)
     values: dict[str, float] = {}
     for name, function in functions.items():
         try:
             if METRICS[name].has_protocols:
                 values[name] = function(restored, clean)  # protocol `dcsfn` measures floats
             elif METRICS[name].needs_reference:
-                values[name] = function(picture, clean)
+                values[name] = function(image, clean)
             else:
-                values[name] = function(picture)
+                values[name] = function(image)
         except ValueError as error:
             raise ValueError(f"{item.rainy}: {error}") from error
     return values

@@ -1,4 +1,4 @@
-"""Measure ways to run a network side by side, round by round."""
+"""Measure backends side by side, round by round."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,18 +10,18 @@ from statistics import median
 import numpy as np
 
 from derain import engines
-from derain.benchmark.candidates import Candidate, load
-from derain.benchmark.subjects import Subject
+from derain.benchmark.backends import Backend, load_backend
+from derain.benchmark.models import ModelFiles
 from derain.benchmark.worker import Failed, Worker
 from derain.engines import Batch
 
-PAUSE = 0.02  # seconds between two turns, in which threads that still wait for work fall asleep
+PAUSE = 0.02  # seconds between two runs, in which threads that still wait for work fall asleep
 LEAST = 3  # rounds, whatever the time
 
 
 @dataclass(frozen=True)
-class Row:
-    """What one way to run a network gave for one size."""
+class BenchmarkRow:
+    """What one backend gave for one image size."""
 
     model: str
     engine: str
@@ -30,20 +30,20 @@ class Row:
     height: int
     width: int
     runs: int = 0
-    seconds: float | None = None  # median of a picture
+    seconds: float | None = None  # median of an image
     spread: float | None = None  # half the range of the middle half of runs, over the median
-    pictures_per_second: float | None = None
+    images_per_second: float | None = None
     megapixels_per_second: float | None = None
     gflop_per_second: float | None = None
-    share: float | None = None  # of the measured matrix rate in the same precision
-    peak_bytes: int | None = None  # of the whole process: interpreter, engine, network, picture
+    limit_fraction: float | None = None  # of the measured matrix rate in the same precision
+    peak_bytes: int | None = None  # of the whole process: interpreter, engine, network, image
     agreement_db: float | None = None  # PSNR against the reference; None: it is the reference
     default: bool = False  # whether `derain restore` runs it so here
     error: str | None = None
 
 
 @dataclass(frozen=True)
-class Settings:
+class BenchmarkSettings:
     """How long to measure."""
 
     runs: int = 7
@@ -51,21 +51,21 @@ class Settings:
     threads: int | None = None
 
 
-class Contender:
-    """A candidate in its process, and what it has given so far.
+class Candidate:
+    """A backend in its process, and what it has given so far.
 
     Args:
-        candidate: How to run the network.
+        backend: How to run the network.
         path: The network's file.
         size: Height and width that the network takes.
         threads: CPU threads; None leaves it to the engine.
     """
 
     def __init__(
-        self, candidate: Candidate, path: Path, size: tuple[int, int], threads: int | None
+        self, backend: Backend, path: Path, size: tuple[int, int], threads: int | None
     ) -> None:
-        self.candidate = candidate
-        self._load = partial(load, candidate, path, size, threads)
+        self.backend = backend
+        self._load = partial(load_backend, backend, path, size, threads)
         self._worker: Worker | None = None
         self.times: list[float] = []
         self.result: Batch | None = None
@@ -76,11 +76,11 @@ class Contender:
         """Load it and run it once, unmeasured, for its result."""
         try:
             self._worker = Worker(self._load)
-            self.result = self._worker(keep=True).result
+            self.result = self._worker(return_result=True).result
         except Failed as error:
             self._give_up(error)
 
-    def turn(self) -> None:
+    def run(self) -> None:
         """Run it once, if it can."""
         if not self._worker:
             return
@@ -103,108 +103,108 @@ class Contender:
 
 
 def measure(
-    subject: Subject,
+    model: ModelFiles,
     size: tuple[int, int],
-    wanted: Sequence[Candidate],
+    wanted: Sequence[Backend],
     rates: Mapping[tuple[str, str], float],
-    default: Candidate | None = None,
-    settings: Settings | None = None,
+    default: Backend | None = None,
+    settings: BenchmarkSettings | None = None,
     note: Callable[[str], None] = lambda _: None,
-) -> list[Row]:
-    """Measure candidates on one picture, interleaved.
+) -> list[BenchmarkRow]:
+    """Measure backends on one image, interleaved.
 
-    Every candidate lives in a process of its own, is loaded and run once unmeasured, and then
-    takes its turn in every round while all others sleep.
+    Every backend lives in a process of its own, is loaded and run once unmeasured, and then
+    runs once in every round while all others sleep.
 
     Args:
-        subject: The network.
-        size: Height and width of the picture.
-        wanted: Ways to run it; one whose file is missing is left out.
+        model: The network.
+        size: Height and width of the image.
+        wanted: Backends to run it; one whose file is missing is left out.
         rates: FLOP/s of matrix products by device and precision.
         default: The one that `derain restore` would take.
         settings: Runs, time, threads.
         note: Told what goes on.
 
     Returns:
-        A row per candidate, in the order given; one that failed says why.
+        A row per backend, in the order given; one that failed says why.
     """
-    settings = settings or Settings()
-    padded = subject.padded(*size)
-    contenders = [
-        Contender(candidate, path, padded, settings.threads)
-        for candidate in wanted
-        if (path := subject.file(candidate.engine))
+    settings = settings or BenchmarkSettings()
+    padded = model.padded(*size)
+    candidates = [
+        Candidate(backend, path, padded, settings.threads)
+        for backend in wanted
+        if (path := model.file(backend.engine))
     ]
     try:
-        for one in contenders:
-            way, precision, device = one.candidate
-            note(f"{subject.name}: {way} {precision} on {device}")
+        for one in candidates:
+            name, precision, device = one.backend
+            note(f"{model.name}: {name} {precision} on {device}")
             one.start()
-        note(f"{subject.name}: {settings.runs} rounds, or as many as time allows")
+        note(f"{model.name}: {settings.runs} rounds, or as many as time allows")
         start = time.monotonic()
         for done in range(settings.runs):
             if done >= LEAST and time.monotonic() - start > settings.seconds:
                 break
-            for one in contenders:
-                one.turn()
+            for one in candidates:
+                one.run()
     finally:
-        for one in contenders:
+        for one in candidates:
             one.close()
-    reference = reference_of(subject, padded, contenders, settings.threads)
-    flop = subject.flop(*size)
+    reference = reference_of(model, padded, candidates, settings.threads)
+    flop = model.flop(*size)
     rows = []
-    for one in contenders:
-        rate = rates.get((one.candidate.device, one.candidate.precision))
+    for one in candidates:
+        rate = rates.get((one.backend.device, one.backend.precision))
         expected = reference.result if reference and reference is not one else None
-        rows.append(row(one, subject.name, size, flop, rate, expected, one.candidate == default))
+        rows.append(row(one, model.name, size, flop, rate, expected, one.backend == default))
     return rows
 
 
 def reference_of(
-    subject: Subject,
+    model: ModelFiles,
     padded: tuple[int, int],
-    contenders: Sequence[Contender],
+    candidates: Sequence[Candidate],
     threads: int | None,
-) -> Contender | None:
+) -> Candidate | None:
     """What results are compared with: torch at f32, or OpenVINO at f32 where torch cannot run."""
-    torch = engines.has_torch() and subject.file("torch")
-    candidate = Candidate("torch" if torch else "openvino", "f32")
-    for one in contenders:
-        if one.candidate == candidate:
+    torch = engines.has_torch() and model.file("torch")
+    backend = Backend("torch" if torch else "openvino", "f32")
+    for one in candidates:
+        if one.backend == backend:
             return one
-    path = subject.file(candidate.engine)
+    path = model.file(backend.engine)
     if path is None:
         return None
-    extra = Contender(candidate, path, padded, threads)
+    extra = Candidate(backend, path, padded, threads)
     extra.start()
     extra.close()
     return extra
 
 
 def row(
-    one: Contender,
+    one: Candidate,
     model: str,
     size: tuple[int, int],
     flop: float | None,
     rate: float | None,
     expected: Batch | None,
     default: bool,
-) -> Row:
-    """What a contender gave, in figures."""
-    way, precision, device = one.candidate
-    named = (model, way, precision, device, *size)
+) -> BenchmarkRow:
+    """What a candidate gave, in figures."""
+    name, precision, device = one.backend
+    named = (model, name, precision, device, *size)
     if one.error or one.result is None:
-        return Row(*named, error=one.error)
+        return BenchmarkRow(*named, error=one.error)
     seconds = median(one.times)
-    return Row(
+    return BenchmarkRow(
         *named,
         runs=len(one.times),
         seconds=seconds,
         spread=spread(one.times),
-        pictures_per_second=1 / seconds,
+        images_per_second=1 / seconds,
         megapixels_per_second=size[0] * size[1] / 1e6 / seconds,
         gflop_per_second=flop / seconds / 1e9 if flop else None,
-        share=flop / seconds / rate if flop and rate else None,
+        limit_fraction=flop / seconds / rate if flop and rate else None,
         peak_bytes=one.peak,
         agreement_db=None if expected is None else agreement(one.result, expected),
         default=default,
@@ -218,6 +218,6 @@ def agreement(result: Batch, expected: Batch) -> float:
 
 
 def spread(times: Sequence[float]) -> float:
-    """Half the distance of the quartiles, as a share of the median."""
+    """Half the distance of the quartiles, as a fraction of the median."""
     low, middle, high = np.percentile(times, (25, 50, 75))
     return float((high - low) / 2 / middle)

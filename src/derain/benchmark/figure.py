@@ -1,4 +1,4 @@
-"""A benchmark as a picture."""
+"""A benchmark as an image."""
 
 import io
 from collections.abc import Sequence
@@ -6,18 +6,18 @@ from importlib import import_module
 from pathlib import Path
 
 from derain.atomic import write_atomically
-from derain.benchmark.curve import Point
-from derain.benchmark.run import Row
+from derain.benchmark.curve import CurvePoint
+from derain.benchmark.measure import BenchmarkRow
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
-def check(path: Path) -> None:
+def check_plot_path(path: Path) -> None:
     """Find out before anything is measured that a plot cannot be written.
 
     Raises:
         ValueError: The suffix is none of ``SUFFIXES``, or the folder is not there.
-        ModuleNotFoundError: matplotlib is not installed.
+        ModuleNotFoundError: Matplotlib is not installed.
     """
     if path.suffix not in SUFFIXES:
         raise ValueError(f"{path}: a plot must end in {', '.join(SUFFIXES)}")
@@ -26,7 +26,7 @@ def check(path: Path) -> None:
     import_module("matplotlib.figure")
 
 
-def draw(path: Path, rows: Sequence[Row], points: Sequence[Point]) -> None:
+def draw(path: Path, rows: Sequence[BenchmarkRow], points: Sequence[CurvePoint]) -> None:
     """Draw megapixels per second as bars and, where there is one, the cost curve."""
     from matplotlib.figure import Figure
 
@@ -51,7 +51,7 @@ def draw(path: Path, rows: Sequence[Row], points: Sequence[Point]) -> None:
             sizes, [(p.peak_bytes or 0) / 1e6 for p in points], marker="o", label="process"
         )
         axes[1].plot(
-            sizes, [p.picture_bytes / 1e6 for p in points], "--", label="picture and result in it"
+            sizes, [p.image_bytes / 1e6 for p in points], "--", label="image and result in it"
         )
         axes[1].set(xscale="log", xlabel="megapixels", ylabel="peak memory (MB)")
         axes[1].legend()

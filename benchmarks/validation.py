@@ -1,10 +1,10 @@
-"""Which weights are best where nothing was trained and nothing is tested: the held-out part.
+"""Which weights are best where nothing was trained and nothing is tested: the validation set.
 
-    python -m benchmarks.held_out ../shared/data/train                        # all that ship
-    python -m benchmarks.held_out ../shared/data/train RUN/nafnet-small.onnx
-    python -m benchmarks.held_out ../shared/data/train recipes/mspfn-lite-heavy.toml
+    python -m benchmarks.validation ../shared/data/train                        # all that ship
+    python -m benchmarks.validation ../shared/data/train RUN/nafnet-small.onnx
+    python -m benchmarks.validation ../shared/data/train recipes/mspfn-lite-heavy.toml
 
-PSNR over RGB, f32, of the middle 256x256 of the pictures that a recipe holds out (else
+PSNR over RGB, f32, of the middle 256x256 of the images of the validation set of a recipe (else
 `recipes/mspfn-lite.toml`), by the kind of rain they have. This, and never a test set, decides what
 `derain restore` takes by default.
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from derain.data.pictures import Pair
+from derain.data.pairs import Pair
 from derain.metrics import psnr
 from derain.restore import load
 from derain.training.feed import LISTS, VALIDATION_SIZE, read_sources
@@ -28,17 +28,17 @@ from derain.weights.catalog import list_models
 RECIPE = Path(__file__).parents[1] / "recipes" / "mspfn-lite.toml"
 
 
-def held_out(
+def validation(
     recipe: Recipe, root: Path, size: int = VALIDATION_SIZE
 ) -> tuple[list[Pair], list[str]]:
-    """What a recipe holds out, and the kind of rain of each: a preset, or the set's own."""
+    """Validation pairs of a recipe, and the kind of rain of each: a preset, or the set's own."""
     with tempfile.TemporaryDirectory() as cache:
         _, pairs = read_sources(recipe, root, Path(cache), size)
     presets = sorted({preset for source in recipe.data.sources for preset in source.rain})
     trained_on_its_own = [s for s in recipe.data.sources if not s.rain and s.layout != "clean"]
     own = {file.name for s in trained_on_its_own for file in LISTS[s.layout](root / s.path)}
-    turn = itertools.cycle(presets)  # as `read_sources` gives them out
-    return pairs, ["the set's own" if pair.name in own else next(turn) for pair in pairs]
+    preset = itertools.cycle(presets)  # as `read_sources` gives them out
+    return pairs, ["the set's own" if pair.name in own else next(preset) for pair in pairs]
 
 
 def mean_by_kind(restore: Callable[[Any], Any], pairs: list[Pair], kinds: list[str]) -> list[float]:
@@ -54,12 +54,12 @@ def main() -> None:
     """Print the table."""
     recipes = [argument for argument in sys.argv[2:] if argument.endswith(".toml")]
     models = [argument for argument in sys.argv[2:] if argument not in recipes]
-    pairs, kinds = held_out(read_recipe(Path(*recipes or [RECIPE])), Path(sys.argv[1]))
+    pairs, kinds = validation(read_recipe(Path(*recipes or [RECIPE])), Path(sys.argv[1]))
     columns = sorted(set(kinds))
     print("| Model | all |", " | ".join(columns), "|")
     print("|---" * (2 + len(columns)) + "|")
     for name in ["input", *(models or list_models())]:
-        restore = (lambda picture: picture) if name == "input" else load(name, precision="f32")
+        restore = (lambda image: image) if name == "input" else load(name, precision="f32")
         means = mean_by_kind(restore, pairs, kinds)
         print(f"| `{name}` |", " | ".join(f"{value:.2f}" for value in means), "|", flush=True)
 

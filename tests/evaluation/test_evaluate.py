@@ -15,20 +15,20 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from derain.data.layouts import find
-from derain.evaluation.candidates import Candidate, rainy_input
-from derain.evaluation.run import Measured, Plan, evaluate
-from derain.evaluation.sets import read
+from derain.data.layouts import find_set
+from derain.evaluation.evaluate import Measured, Plan, evaluate
+from derain.evaluation.models import EvaluationModel, rainy_input
+from derain.evaluation.sets import read_pair
 from derain.metrics import bind, psnr, quantise, ssim
 
-Maker = Callable[..., Candidate]
+Maker = Callable[..., EvaluationModel]
 Halfway = Any  # the engine of conftest.py
 
 
 def run(
-    models: list[Candidate], world: Path, plan: Plan | None = None, **options: object
+    models: list[EvaluationModel], world: Path, plan: Plan | None = None, **options: object
 ) -> list[Measured]:
-    sets = [find(world, "rain100h")]
+    sets = [find_set(world, "rain100h")]
     return evaluate(models, sets, plan or Plan(), world.parent / "cache", **options)  # type: ignore[arg-type]
 
 
@@ -40,7 +40,7 @@ def test_values_are_those_of_the_metrics(world: Path, engine: Halfway, make_mode
     before, after = run([rainy_input(), make_model(engine)], world)
     assert before.metrics == after.metrics == ("psnr", "ssim", "fsim")
     for one, two in zip(before.rows, after.rows, strict=True):
-        rainy, clean = read(one.item)
+        rainy, clean = read_pair(one.item)
         assert clean is not None
         x = rainy / 255
         restored = quantise(x - 0.5 * np.maximum(x - 0.7, 0))
@@ -57,7 +57,7 @@ def test_values_are_those_of_the_metrics(world: Path, engine: Halfway, make_mode
 def test_a_second_run_computes_nothing(world: Path, engine: Halfway, make_model: Maker) -> None:
     first = run([rainy_input(), make_model(engine)], world)
     calls = engine.calls
-    assert calls == 5  # the first of four pictures runs twice, to be timed warm
+    assert calls == 5  # the first of four images runs twice, to be timed warm
     again = type(engine)(engine.record)
     second = run([rainy_input(), make_model(again)], world)
     assert again.calls == 0
@@ -74,30 +74,30 @@ def test_an_interrupted_run_goes_on(world: Path, engine: Halfway, make_model: Ma
         run([make_model(engine)], world)
     rest = type(engine)(engine.record)
     assert table(run([make_model(rest)], world)) == whole
-    assert rest.calls == 3  # pictures 3 and 4, one of them twice
+    assert rest.calls == 3  # images 3 and 4, one of them twice
 
 
 def test_a_killed_run_goes_on(world: Path, tmp_path: Path) -> None:
     script = textwrap.dedent(f"""
         import sys, time
         from pathlib import Path
-        from derain.data.layouts import find
-        from derain.evaluation.candidates import Candidate
-        from derain.evaluation.run import Plan, evaluate
+        from derain.data.layouts import find_set
+        from derain.evaluation.models import EvaluationModel
+        from derain.evaluation.evaluate import Plan, evaluate
         from derain.weights.record import Record
 
-        class Slow(Candidate):
+        class Slow(EvaluationModel):
             record = Record("slow", "")
-            def __call__(self, picture):
+            def __call__(self, image):
                 print("call", flush=True)
                 time.sleep(float(sys.argv[1]))
-                return picture // 2
-            def tiles(self, picture):
+                return image // 2
+            def tiles(self, image):
                 return False
 
         path = Path({str(tmp_path)!r}) / "slow.onnx"
         path.write_text("slow")
-        sets = [find(Path({str(world)!r}), "rain100h")]
+        sets = [find_set(Path({str(world)!r}), "rain100h")]
         (result,) = evaluate([Slow("slow", path)], sets, Plan(), Path(sys.argv[2]))
         print([(row.item.name, row.values) for row in result.rows])
     """)
@@ -148,11 +148,11 @@ def test_protocols_are_kept_apart(world: Path, engine: Halfway, make_model: Make
     assert 1e-6 < abs(means["rgb"] - means["dcsfn"]) < 0.1  # rounding to 8 bits, and nothing else
 
 
-def test_models_and_changed_pictures_are_measured_anew(
+def test_models_and_changed_images_are_measured_anew(
     world: Path, engine: Halfway, make_model: Maker
 ) -> None:
     run([make_model(engine)], world)
-    other = type(engine)(engine.record, share=1)
+    other = type(engine)(engine.record, fraction=1)
     run([make_model(other, "other")], world)
     assert other.calls == 5
     for name in ("rainy", "clean"):
@@ -169,7 +169,7 @@ def test_jobs_change_nothing(world: Path, engine: Halfway, make_model: Maker) ->
     assert table(run([make_model(engine)], world, Plan(jobs=3))) == alone
 
 
-def test_equal_pictures_are_infinite_and_counted(world: Path) -> None:
+def test_equal_images_are_infinite_and_counted(world: Path) -> None:
     clean = world / "Rain100H" / "clean" / "1.png"
     shutil.copy(clean, world / "Rain100H" / "rainy" / "1.png")
     (result,) = run([rainy_input()], world)
@@ -178,13 +178,13 @@ def test_equal_pictures_are_infinite_and_counted(world: Path) -> None:
     assert run([rainy_input()], world)[0].means["psnr"] == math.inf  # from the cache
 
 
-def test_a_broken_picture_is_named_and_the_others_are_kept(
+def test_a_broken_image_is_named_and_the_others_are_kept(
     world: Path, engine: Halfway, make_model: Maker
 ) -> None:
     broken = world / "Rain100H" / "rainy" / "3.png"
     whole = broken.read_bytes()
     broken.write_bytes(whole[:200])
-    with pytest.raises(ValueError, match=r"rainy/3.png: (damaged|not a readable) picture"):
+    with pytest.raises(ValueError, match=r"rainy/3.png: (damaged|not a readable) image"):
         run([make_model(engine)], world)
     broken.write_bytes(whole)
     engine.calls = 0
@@ -195,7 +195,7 @@ def test_a_broken_picture_is_named_and_the_others_are_kept(
 def test_what_a_network_does_wrong_is_named(
     world: Path, engine: Halfway, make_model: Maker
 ) -> None:
-    engine.share = math.nan
+    engine.fraction = math.nan
     with pytest.raises(ValueError, match=r"rainy/1.png: half: .*not finite"):
         run([make_model(engine)], world)
 
@@ -204,7 +204,7 @@ def test_photographs_without_truth(world: Path, tmp_path: Path, shared: Path) ->
     photo = data.astronaut()[:200, :300]
     (tmp_path / "walks").mkdir()
     Image.fromarray(photo).save(tmp_path / "walks" / "1.png")
-    found = find(tmp_path, "walks")
+    found = find_set(tmp_path, "walks")
     plan = Plan(parameters=shared / "data" / "iqa")
     (result,) = evaluate([rainy_input()], [found], plan, tmp_path / "cache")
     assert result.metrics == ("niqe", "sseq")
@@ -232,7 +232,7 @@ def test_wrong_names_are_said_before_anything_runs(
     assert engine.calls == 0
 
 
-def test_large_pictures_go_through_in_tiles_and_it_is_said(
+def test_large_images_go_through_in_tiles_and_it_is_said(
     world: Path, engine: Halfway, make_model: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from derain import restore

@@ -4,21 +4,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from derain.evaluation.candidates import (
+from derain.evaluation.models import (
     PUBLISHED,
-    Settings,
-    candidate,
-    candidates,
+    InferenceSettings,
+    evaluation_model,
+    evaluation_models,
     rainy_input,
 )
 from derain.weights.catalog import DEFAULT, WEIGHTS
 
-CPU = Settings(device="cpu")
+CPU = InferenceSettings(device="cpu")
 
 
 def test_a_name_is_the_file_that_the_engine_runs() -> None:
     for engine, suffix in (("openvino", ".onnx"), ("torch", ".safetensors")):
-        one = candidate(DEFAULT, Settings("cpu", engine))
+        one = evaluation_model(DEFAULT, InferenceSettings("cpu", engine))
         file = WEIGHTS[DEFAULT].file(suffix)
         assert (one.name, one.path) == (DEFAULT, file)
         assert one.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
@@ -27,25 +27,25 @@ def test_a_name_is_the_file_that_the_engine_runs() -> None:
 
 def test_a_file_says_its_engine() -> None:
     file = WEIGHTS[DEFAULT].file(".safetensors")
-    one = candidate(str(file), CPU)
+    one = evaluation_model(str(file), CPU)
     assert one.name == file.name
     other = [
-        Settings("cpu", precision="bf16"),
-        Settings("cpu", tile="off"),
-        Settings("cpu", tile="256"),
+        InferenceSettings("cpu", precision="bf16"),
+        InferenceSettings("cpu", tile="off"),
+        InferenceSettings("cpu", tile="256"),
     ]
-    where = [candidate(str(file), settings).where for settings in (CPU, *other)]
+    where = [evaluation_model(str(file), settings).where for settings in (CPU, *other)]
     assert where[0].startswith("torch cpu f32, tiles of ")
     assert where[1].startswith("torch cpu bf16, tiles of ")
-    assert where[2:] == ["torch cpu f32, whole pictures", "torch cpu f32, tiles of 256"]
+    assert where[2:] == ["torch cpu f32, whole images", "torch cpu f32, tiles of 256"]
 
 
 def test_the_rainy_input_does_nothing() -> None:
-    picture = np.zeros((3, 4, 3), np.uint8)
+    image = np.zeros((3, 4, 3), np.uint8)
     one = rainy_input()
-    assert one(picture) is picture
+    assert one(image) is image
     assert one.path is None
-    assert not one.tiles(picture)
+    assert not one.tiles(image)
 
 
 def test_several_models_have_names_of_their_own(tmp_path: Path) -> None:
@@ -54,36 +54,38 @@ def test_several_models_have_names_of_their_own(tmp_path: Path) -> None:
         file.parent.mkdir()
         file.write_text("no network")
     names = [DEFAULT, str(files[0]), PUBLISHED, str(files[1]), DEFAULT]
-    assert [one.name for one in candidates(names, CPU)] == [DEFAULT, *map(str, files)]
-    assert candidates([PUBLISHED]) == []
+    assert [one.name for one in evaluation_models(names, CPU)] == [DEFAULT, *map(str, files)]
+    assert evaluation_models([PUBLISHED]) == []
 
 
 def test_what_cannot_be_evaluated_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"rainnet: neither a model file nor .*{DEFAULT}"):
-        candidate("rainnet", CPU)
+        evaluation_model("rainnet", CPU)
     with pytest.raises(ValueError, match=r"gone.pth: no such file"):
-        candidate(str(tmp_path / "gone.pth"), CPU)
+        evaluation_model(str(tmp_path / "gone.pth"), CPU)
     with pytest.raises(ValueError, match="unknown device 'tpu'"):
-        candidate(DEFAULT, Settings("tpu"))
+        evaluation_model(DEFAULT, InferenceSettings("tpu"))
     (tmp_path / "x.pth").write_text("no checkpoint")
     with pytest.raises(ValueError, match="f32 alone"):
-        _ = candidate(str(tmp_path / "x.pth"), Settings("cpu", precision="bf16")).restorer
+        _ = evaluation_model(
+            str(tmp_path / "x.pth"), InferenceSettings("cpu", precision="bf16")
+        ).restorer
     with pytest.raises(ValueError, match=r"x.pth"):
-        _ = candidate(str(tmp_path / "x.pth"), CPU).restorer
+        _ = evaluation_model(str(tmp_path / "x.pth"), CPU).restorer
 
 
 @pytest.mark.slow
 def test_prenet_by_its_authors(shared: Path) -> None:
-    one = candidate(str(shared / "data" / "peers" / "prenet" / "Rain100H.pth"), CPU)
+    one = evaluation_model(str(shared / "data" / "peers" / "prenet" / "Rain100H.pth"), CPU)
     assert one.name == "prenet/Rain100H.pth"
     assert one.record.network == "prenet"
     assert one.record.parameters == 168_963
     assert one.record.gmacs == pytest.approx(198.7, abs=0.1)
-    picture = np.random.default_rng(0).integers(0, 256, (33, 50, 3), np.uint8)
-    restored = one(picture)
-    assert restored.shape == picture.shape
+    image = np.random.default_rng(0).integers(0, 256, (33, 50, 3), np.uint8)
+    restored = one(image)
+    assert restored.shape == image.shape
     assert restored.dtype == np.uint8
-    floats = one(picture / np.float32(255))
+    floats = one(image / np.float32(255))
     assert np.array_equal(restored, np.floor(255 * floats + 0.5).astype(np.uint8))
 
 
@@ -92,6 +94,6 @@ def test_the_default_says_its_cost() -> None:
     from derain.models import build
     from derain.models.cost import cost
 
-    record = candidate(DEFAULT, CPU).record
+    record = evaluation_model(DEFAULT, CPU).record
     assert record.name == DEFAULT
     assert record.gmacs == pytest.approx(cost(build(record.network), 384, 512).gmacs, abs=0.1)

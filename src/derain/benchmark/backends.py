@@ -1,4 +1,4 @@
-"""Ways to run a network, each for a process of its own."""
+"""Backends: the ways to run a network that a benchmark compares."""
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -13,49 +13,49 @@ from derain.engines import Batch, Choice
 if TYPE_CHECKING:
     from torch import nn
 
-# How a network can be run -> the engine's package.
-WAYS = {
+# Name of a backend -> the package of its engine.
+BACKENDS = {
     "openvino": "openvino",
     "onnxruntime": "onnxruntime",
     "torch": "torch",
     "torch-compiled": "torch",  # torch.compile, which takes a C++ compiler and a minute
     "torch-published": "torch",  # eager, contiguous, not folded: as the papers' code runs it
 }
-UNASKED = ("openvino", "onnxruntime", "torch", "torch-published")
+DEFAULT_NAMES = ("openvino", "onnxruntime", "torch", "torch-published")
 
 
-class Candidate(NamedTuple):
-    """One way to run a network."""
+class Backend(NamedTuple):
+    """One way to run a network: a backend by name, in a precision, on a device."""
 
-    way: str  # of WAYS
+    name: str  # a key of BACKENDS
     precision: str  # "f32" or "bf16"
     device: str = "cpu"  # or "cuda", "mps"
 
     @property
     def engine(self) -> str:
-        """Of ``engines.ENGINES``."""
-        return WAYS[self.way]
+        """The engine's name, as in ``engines.ENGINES``."""
+        return BACKENDS[self.name]
 
 
-def candidates(
-    ways: Sequence[str], precisions: Sequence[str], devices: Sequence[str]
-) -> list[Candidate]:
-    """What can run here.
+def available_backends(
+    names: Sequence[str], precisions: Sequence[str], devices: Sequence[str]
+) -> list[Backend]:
+    """List the backends that can run here.
 
     Args:
-        ways: Keys of ``WAYS``; none for all but ``torch-compiled``.
+        names: Keys of ``BACKENDS``; none for all but ``torch-compiled``.
         precisions: ``f32`` or ``bf16``; none for those in which a device multiplies.
         devices: ``cpu``, ``cuda``, ``mps``; none for the CPU and a GPU that ``derain restore``
             would use.
 
     Raises:
-        ValueError: A way or precision that is unknown or not installed, or nothing is left.
+        ValueError: An unknown backend or precision, one that is not installed, or none is left.
     """
-    for way in ways:
-        if way not in WAYS:
-            raise ValueError(f"unknown engine {way!r}; known: {', '.join(WAYS)}")
-        if not find_spec(WAYS[way]):
-            raise ValueError(f"--engine {way} needs `pip install derain[{WAYS[way]}]`")
+    for name in names:
+        if name not in BACKENDS:
+            raise ValueError(f"unknown engine {name!r}; known: {', '.join(BACKENDS)}")
+        if not find_spec(BACKENDS[name]):
+            raise ValueError(f"--engine {name} needs `pip install derain[{BACKENDS[name]}]`")
     for precision in precisions:
         if precision not in ("f32", "bf16"):
             raise ValueError(f"unknown precision {precision!r}; known: f32, bf16")
@@ -63,30 +63,30 @@ def candidates(
         engines.choose(device)
     found = engines.choose().device
     able = [
-        Candidate(way, precision, device)
+        Backend(name, precision, device)
         for device in (devices or dict.fromkeys(["cpu", found]))
-        for way in (ways or [way for way in UNASKED if find_spec(WAYS[way])])
+        for name in (names or [name for name in DEFAULT_NAMES if find_spec(BACKENDS[name])])
         for precision in ("bf16", "f32")
-        if precision in (precisions or ("bf16", "f32")) and can(way, precision, device)
+        if precision in (precisions or ("bf16", "f32")) and can(name, precision, device)
     ]
     if not able:
         raise ValueError(
             f"nothing can run on {', '.join(devices) or 'this machine'} as asked: "
-            f"{', '.join(ways) or 'any engine'}, {', '.join(precisions) or 'any precision'}"
+            f"{', '.join(names) or 'any engine'}, {', '.join(precisions) or 'any precision'}"
         )
     return able
 
 
-def can(way: str, precision: str, device: str) -> bool:
+def can(name: str, precision: str, device: str) -> bool:
     """Whether an engine computes in a precision on a device."""
     kind = device.partition(":")[0]
-    if way == "openvino":
+    if name == "openvino":
         from derain.engines.openvino import core
 
         return kind == "cpu" and (
             precision == "f32" or "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         )
-    if way == "onnxruntime":
+    if name == "onnxruntime":
         from derain.engines.onnxruntime import has_cuda
 
         return precision == "f32" and (kind == "cpu" or (kind == "cuda" and has_cuda()))
@@ -96,28 +96,28 @@ def can(way: str, precision: str, device: str) -> bool:
 
     from derain.engines.torch import has_bf16
 
-    return way != "torch-published" and has_bf16(torch.device(device))
+    return name != "torch-published" and has_bf16(torch.device(device))
 
 
-def load(
-    candidate: Candidate, path: Path, size: tuple[int, int], threads: int | None
+def load_backend(
+    backend: Backend, path: Path, size: tuple[int, int], threads: int | None
 ) -> Callable[[], Batch]:
-    """A network with a picture to run on, for ``Worker``.
+    """A network with an image to run on, for ``Worker``.
 
     Args:
-        candidate: How to run it.
+        backend: How to run it.
         path: Its file.
         size: Height and width that the network takes.
         threads: CPU threads; None leaves it to the engine.
     """
-    way, precision, device = candidate
+    name, precision, device = backend
     batch = np.ascontiguousarray(scene(*size).transpose(2, 0, 1)[None])
-    if way in ("torch-published", "torch-compiled"):
-        run: Any = (load_published if way == "torch-published" else load_compiled)(
+    if name in ("torch-published", "torch-compiled"):
+        run: Any = (load_published if name == "torch-published" else load_compiled)(
             path, precision, device, threads
         )
     else:
-        run = engines.load(path, Choice(candidate.engine, device, "asked"), precision, threads)
+        run = engines.load_engine(path, Choice(backend.engine, device, "asked"), precision, threads)
     return lambda: run(batch)
 
 
@@ -125,7 +125,7 @@ def load_compiled(path: Path, precision: str, device: str, threads: int | None) 
     """The torch engine with its network compiled."""
     import torch
 
-    engine: Any = engines.load(path, Choice("torch", device, "asked"), precision, threads)
+    engine: Any = engines.load_engine(path, Choice("torch", device, "asked"), precision, threads)
     engine.network = torch.compile(engine.network)
     return engine
 
@@ -173,7 +173,7 @@ def scene(height: int, width: int) -> np.ndarray:
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:height, :width].astype(np.float32) / 40
     waves = [np.sin(x + n) * np.cos(y - 2 * n) / 4 + 0.45 for n in range(3)]
-    picture = np.stack(waves, axis=-1) + rng.normal(0, 0.01, (height, width, 3))
+    image = np.stack(waves, axis=-1) + rng.normal(0, 0.01, (height, width, 3))
     drops = rng.random((height + 24, width)) < 0.002
     streaks = np.lib.stride_tricks.sliding_window_view(drops, 25, axis=0).max(axis=-1)
-    return np.clip(picture + 0.3 * streaks[..., None], 0, 1).astype(np.float32)
+    return np.clip(image + 0.3 * streaks[..., None], 0, 1).astype(np.float32)

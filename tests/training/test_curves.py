@@ -1,4 +1,4 @@
-"""Curves of several runs land in one picture."""
+"""Curves of several runs land in one image."""
 
 import sys
 
@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 
+from derain.training.curves import names, plot_runs
 from derain.training.journal import COLUMNS
-from derain.training.plot import names, plot_runs
 
 
 def write_run(folder, slope):
@@ -24,16 +24,16 @@ def write_run(folder, slope):
 def test_every_run_has_a_curve_of_its_own_colour(tmp_path):
     runs = [write_run(tmp_path / name, slope) for name, slope in (("a", 0.5), ("b", 1))]
     for against in ("step", "minutes"):
-        pictures = []
+        images = []
         for some in (runs[:1], runs):
             plot_runs(some, tmp_path / "plot.png", against)
-            picture = cv2.imread(str(tmp_path / "plot.png"))
-            assert picture is not None
-            pictures.append(picture.astype(int))
+            image = cv2.imread(str(tmp_path / "plot.png"))
+            assert image is not None
+            images.append(image.astype(int))
         orange = np.array([14, 127, 255])  # the second colour, BGR
-        shares = [(np.abs(p - orange).sum(2) < 60).mean() for p in pictures]
-        assert shares[0] == 0
-        assert shares[1] > 1e-3
+        fractions = [(np.abs(p - orange).sum(2) < 60).mean() for p in images]
+        assert fractions[0] == 0
+        assert fractions[1] > 1e-3
 
 
 def test_a_row_that_a_crash_cut_off_is_left_out(tmp_path):
@@ -54,7 +54,7 @@ def test_runs_of_one_name_are_told_apart(tmp_path):
     ("arguments", "words"),
     [
         (["nowhere"], "nowhere: no training run there"),
-        (["a", "-o", "x.gif"], "x.gif: the picture must end in .png, .svg, .pdf"),
+        (["a", "-o", "x.gif"], "x.gif: the image must end in .png, .svg, .pdf"),
         (["a", "--against", "epoch"], "unknown axis 'epoch'; known: step, minutes"),
     ],
 )

@@ -1,7 +1,7 @@
 """What can be evaluated: weights by name, model files, authors' checkpoints, the rainy input.
 
-A candidate knows its file's hash and, once it has been loaded or described in the cache, its cost;
-the network itself is loaded when a picture needs it. Evaluating twice then loads nothing.
+A model knows its file's hash and, once it has been loaded or described in the cache, its cost;
+the network itself is loaded when an image needs it. Evaluating twice then loads nothing.
 """
 
 import hashlib
@@ -26,17 +26,17 @@ Run = Callable[[NDArray[Any]], NDArray[Any]]  # (H, W, 3), uint8 or float in [0,
 
 
 @dataclass(frozen=True)
-class Settings:
+class InferenceSettings:
     """How networks run."""
 
     device: str = "auto"
     engine: str = "auto"
     precision: str = "f32"
-    tile: str = "auto"  # "off" for whole pictures whatever their size, or a side in pixels
+    tile: str = "auto"  # "off" for whole images whatever their size, or a tile size in pixels
     threads: int | None = None
 
 
-class Candidate:
+class EvaluationModel:
     """One model to evaluate.
 
     Args:
@@ -60,7 +60,7 @@ class Candidate:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the model file; "input" for the rainy input."""
+        """The SHA-256 of the model file; "input" for the rainy input."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest() if self.path else "input"
 
     @cached_property
@@ -73,13 +73,13 @@ class Candidate:
         """What the model says of itself, its cost counted if it does not say; loads it."""
         return _with_cost(self.restorer.record) if self.restorer else INPUT
 
-    def __call__(self, picture: NDArray[Any]) -> NDArray[Any]:
+    def __call__(self, image: NDArray[Any]) -> NDArray[Any]:
         """(H, W, 3) uint8 or float in [0, 1] -> the same, derained, clipped, rounded half up."""
-        return self.restorer.restore_pixels(picture, self.tile) if self.restorer else picture
+        return self.restorer.restore_pixels(image, self.tile) if self.restorer else image
 
-    def tiles(self, picture: NDArray[Any]) -> bool:
-        """Whether a picture (H, W, 3) goes through the network in several tiles."""
-        height, width = picture.shape[:2]
+    def tiles(self, image: NDArray[Any]) -> bool:
+        """Whether an image (H, W, 3) goes through the network in several tiles."""
+        height, width = image.shape[:2]
         if not self.restorer:
             return False
         return self.restorer.tile_for(height, width, self.tile) < max(height, width)
@@ -88,15 +88,15 @@ class Candidate:
 def _tiles(tile: str) -> str:
     if tile == "auto":
         return f"tiles of {restore.TILE} above {restore.WHOLE / 1e6:g} megapixels"
-    return "whole pictures" if tile == "off" else f"tiles of {tile}"
+    return "whole images" if tile == "off" else f"tiles of {tile}"
 
 
-def rainy_input() -> Candidate:
-    """The candidate that does nothing: what every other has to beat."""
-    return Candidate(INPUT.name)
+def rainy_input() -> EvaluationModel:
+    """The model that does nothing: what every other has to beat."""
+    return EvaluationModel(INPUT.name)
 
 
-def candidate(what: str, settings: Settings | None = None) -> Candidate:
+def evaluation_model(what: str, settings: InferenceSettings | None = None) -> EvaluationModel:
     """Find a model.
 
     Args:
@@ -107,7 +107,7 @@ def candidate(what: str, settings: Settings | None = None) -> Candidate:
     Raises:
         ValueError: Neither, or it cannot run as asked; says what is allowed.
     """
-    settings = settings or Settings()
+    settings = settings or InferenceSettings()
     path = Path(what)
     if path.suffix in AUTHORS:
         if not path.is_file():
@@ -116,28 +116,30 @@ def candidate(what: str, settings: Settings | None = None) -> Candidate:
         name = f"{path.parent.name}/{path.name}"
         where = f"{choice.engine} {choice.device} f32"
         load_it = partial(load_authors, path, choice, settings)
-        return Candidate(name, path, load_it, where, settings.tile)
+        return EvaluationModel(name, path, load_it, where, settings.tile)
     wanted = settings.engine if settings.engine != "auto" else catalog.engine_of(what)
     choice = engines.choose(settings.device, wanted)
-    file = catalog.find(what, choice.engine)
+    file = catalog.find_weights(what, choice.engine)
     name = what if what in catalog.WEIGHTS else path.name
 
     def load() -> Restorer:
-        loaded = engines.load(file, choice, settings.precision, settings.threads)
+        loaded = engines.load_engine(file, choice, settings.precision, settings.threads)
         return Restorer(loaded, choice)
 
     where = f"{choice.engine} {choice.device} {settings.precision}"
-    return Candidate(name, file, load, where, settings.tile)
+    return EvaluationModel(name, file, load, where, settings.tile)
 
 
-def candidates(names: Sequence[str], settings: Settings | None = None) -> list[Candidate]:
+def evaluation_models(
+    names: Sequence[str], settings: InferenceSettings | None = None
+) -> list[EvaluationModel]:
     """Find several models, each once, under names of their own; ``published`` is none of them.
 
     Raises:
-        ValueError: As ``candidate``.
+        ValueError: As ``evaluation_model``.
     """
     wanted = [name for name in dict.fromkeys(names) if name != PUBLISHED]
-    found = [candidate(what, settings) for what in wanted]
+    found = [evaluation_model(what, settings) for what in wanted]
     shown = [one.name for one in found]
     for what, one in zip(wanted, found, strict=True):
         if shown.count(one.name) > 1:
@@ -164,7 +166,7 @@ def _with_cost(record: Record) -> Record:
     return replace(record, gmacs=counted.gmacs)
 
 
-def load_authors(path: Path, choice: engines.Choice, settings: Settings) -> Restorer:
+def load_authors(path: Path, choice: engines.Choice, settings: InferenceSettings) -> Restorer:
     """A restorer of a checkpoint of the authors of DCSFN or PReNet, in f32.
 
     Raises:
