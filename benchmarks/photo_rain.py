@@ -21,7 +21,7 @@ from derain.data.crops import center_crop
 from derain.data.pairs import Pair
 from derain.metrics import psnr
 from derain.rain import RainSynthesizer
-from derain.restore import load
+from derain.restore import Restorer, load
 from derain.training.feed import open_split
 from derain.training.recipe import read_recipe
 from derain.weights.catalog import DEFAULT
@@ -58,17 +58,21 @@ def validation_sets(root: Path) -> dict[str, list[Pair]]:
     return sets
 
 
+def score(restorer: Restorer | None, pair: Pair) -> float:
+    """PSNR (dB, protocol `y`) of a restored pair, or of its input; 99 for equal images."""
+    assert pair.rainy is not None
+    result = restorer(pair.rainy) if restorer else pair.rainy
+    return min(psnr(result, pair.clean, protocol="y"), 99.0)
+
+
 def main() -> None:
     """Print the table."""
     sets = validation_sets(Path(sys.argv[1]))
     print("| Model |", " | ".join(sets), "|")
     print("|---" * (1 + len(sets)) + "|")
     for name in ["input", *(sys.argv[2:] or [DEFAULT])]:
-        restore = (lambda image: image) if name == "input" else load(name, precision="f32")
-        means = [
-            np.mean([min(psnr(restore(p.rainy), p.clean, protocol="y"), 99) for p in pairs])
-            for pairs in sets.values()
-        ]
+        restorer = None if name == "input" else load(name, precision="f32")
+        means = [np.mean([score(restorer, pair) for pair in pairs]) for pairs in sets.values()]
         print(f"| `{name}` |", " | ".join(f"{value:.2f}" for value in means), "|", flush=True)
 
 

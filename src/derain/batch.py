@@ -3,6 +3,7 @@
 import glob
 import itertools
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -12,10 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from derain import images
 from derain.atomic import write_atomically
-from derain.restore import Restorer
+from derain.restore import DEFAULTS, RestoreOptions, Restorer
 
 SUFFIX = "_derained"
 PIPE = "-"
@@ -36,8 +42,7 @@ class BatchSettings:
 
     format: str | None = None  # a suffix such as "png"; None keeps each image's own
     quality: int = images.QUALITY
-    tile: str = "auto"
-    strength: float = 1.0
+    options: RestoreOptions = DEFAULTS
     overwrite: bool = False
     skip_existing: bool = False
     max_pixels: int = images.MAX_PIXELS
@@ -51,6 +56,7 @@ class Outcome:
     status: str  # "restored", "skipped" or "failed"
     seconds: float = 0.0
     size: tuple[int, int] | None = None  # (H, W)
+    change: float = 0.0  # mean absolute difference to the input, in 1/255 of the value range
     message: str = ""  # why it failed
 
 
@@ -201,10 +207,27 @@ def read_source(source: str) -> bytes:
     return data
 
 
-def restore_one(job: Job, restorer: Restorer, settings: BatchSettings) -> Outcome:
+class Cancelled(Exception):
+    """The run was stopped between two tiles."""
+
+
+def mean_change(before: NDArray[Any], after: NDArray[Any], rows: int = 256) -> float:
+    """Mean absolute difference of two images of one type, in 1/255 of the value range."""
+    top = float(np.iinfo(before.dtype).max) if before.dtype.kind == "u" else 1.0
+    total = 0.0
+    for first in range(0, len(before), rows):  # in strips, whose differences take little memory
+        strip = slice(first, first + rows)
+        total += float(cv2.absdiff(before[strip], after[strip]).sum(dtype=np.float64))
+    return total / before.size * 255 / top
+
+
+def restore_one(
+    job: Job, restorer: Restorer, settings: BatchSettings, stop: threading.Event
+) -> Outcome:
     """Decode, restore, encode and write one image.
 
     Raises:
+        Cancelled: `stop` was set.
         ValueError: The image or the format; one line that names it.
         OSError: Reading or writing failed.
     """
@@ -215,7 +238,13 @@ def restore_one(job: Job, restorer: Restorer, settings: BatchSettings) -> Outcom
         if not settings.overwrite:
             raise ValueError(f"{job.target}: exists already; --overwrite or --skip-existing")
     image = images.decode(read_source(job.source), job.source, settings.max_pixels)
-    result = restorer.restore(image, tile=settings.tile, strength=settings.strength)
+
+    def cancel(fraction: float) -> None:
+        if stop.is_set():
+            raise Cancelled
+
+    result = restorer.restore(image, replace(settings.options, on_tile=cancel))
+    change = mean_change(image.pixels, result.pixels)
     result = replace(result, format=target_format(job, settings, image))
     del image  # a large one needs its memory for encoding
     try:
@@ -229,7 +258,8 @@ def restore_one(job: Job, restorer: Restorer, settings: BatchSettings) -> Outcom
         job.target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(job.target, data)
     height, width = result.pixels.shape[:2]
-    return Outcome(job, "restored", time.perf_counter() - start, (height, width))
+    seconds = time.perf_counter() - start
+    return Outcome(job, "restored", seconds, (height, width), change)
 
 
 def target_format(job: Job, settings: BatchSettings, image: images.DecodedImage) -> str:
@@ -239,10 +269,12 @@ def target_format(job: Job, settings: BatchSettings, image: images.DecodedImage)
     return images.FORMATS.get(ending_of(settings.format or ""), image.format)
 
 
-def attempt(job: Job, restorer: Restorer, settings: BatchSettings) -> Outcome:
+def attempt(
+    job: Job, restorer: Restorer, settings: BatchSettings, stop: threading.Event
+) -> Outcome:
     """``restore_one``, with a failure as an outcome instead of an exception."""
     try:
-        return restore_one(job, restorer, settings)
+        return restore_one(job, restorer, settings, stop)
     except ValueError as error:
         return Outcome(job, "failed", message=str(error))
     except (OSError, MemoryError, RuntimeError) as error:
@@ -278,21 +310,27 @@ def run(
 
     Returns:
         One outcome per job, in their order.
+
+    Raises:
+        ValueError: Fewer than one worker.
     """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1: {workers}")
+    stop = threading.Event()
     outcomes: list[Outcome] = []
     queue = iter(jobs)
-    pool = ThreadPoolExecutor(max(workers, 1))
+    pool = ThreadPoolExecutor(workers)
     pending: deque[Future[Outcome]] = deque()
     try:
         while True:
             for job in itertools.islice(queue, workers - len(pending)):
-                pending.append(pool.submit(attempt, job, restorer, settings))
+                pending.append(pool.submit(attempt, job, restorer, settings, stop))
             if not pending:
                 return outcomes
             outcomes.append(pending.popleft().result())
             on_done(outcomes[-1])
     except BaseException:
-        restorer.stop()
+        stop.set()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

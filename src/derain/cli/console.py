@@ -1,5 +1,6 @@
 """What commands say to people: notes, tables and progress, all on stderr."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,20 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 def note(text: str) -> None:
     """Print a line on stderr, above a progress bar if one is shown."""
     err.print(text, markup=False)
+
+
+class _Notes(logging.Handler):
+    """Warnings of the library as notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+def log_to_terminal() -> None:
+    """Show the warnings of the library, and no other's, on the terminal."""
+    logger = logging.getLogger("derain")
+    logger.handlers = [_Notes(logging.WARNING)]
+    logger.propagate = False
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from derain import engines, restore
-from derain.restore import Restorer
+from derain.restore import RestoreOptions, Restorer
 from derain.weights import catalog
 from derain.weights.record import Record
 
@@ -75,7 +75,9 @@ class EvaluationModel:
 
     def __call__(self, image: NDArray[Any]) -> NDArray[Any]:
         """(H, W, 3) uint8 or float in [0, 1] -> the same, derained, clipped, rounded half up."""
-        return self.restorer.restore_pixels(image, self.tile) if self.restorer else image
+        if not self.restorer:
+            return image
+        return self.restorer.restore_pixels(image, RestoreOptions(tile=self.tile))
 
     def tiles(self, image: NDArray[Any]) -> bool:
         """Whether an image (H, W, 3) goes through the network in several tiles."""
