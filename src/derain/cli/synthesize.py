@@ -6,6 +6,16 @@ from typing import Annotated
 import typer
 
 
+def list_presets(asked: bool) -> None:
+    """Print every preset and mixture with what it looks like, and exit."""
+    if asked:
+        from derain.rain import MIXTURES, PRESETS
+
+        for name, entry in (PRESETS | MIXTURES).items():
+            typer.echo(f"{name:16} {entry.about}")
+        raise typer.Exit
+
+
 def synthesize(
     clean: Annotated[Path, typer.Argument(help="A clean image, or a folder of them.")],
     out: Annotated[
@@ -17,13 +27,14 @@ def synthesize(
         ),
     ],
     preset: Annotated[
-        str,
-        typer.Option(
-            metavar="[rain100l|rain100h|rain1400|rain1200-light|rain1200-medium|rain1200-heavy|"
-            "photoshop-heavy|real|real-night|mspfn-train|robust]",
-            help="Draw rain of this preset.",
-        ),
+        str, typer.Option(help="Draw rain of this preset; --presets lists them.")
     ] = "robust",
+    presets: Annotated[
+        bool,
+        typer.Option(
+            "--presets", is_eager=True, callback=list_presets, help="List the presets and exit."
+        ),
+    ] = False,
     count: Annotated[
         int, typer.Option(min=1, help="Make this many rainy versions of each image.")
     ] = 1,
