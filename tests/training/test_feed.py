@@ -8,14 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from derain.training.feed import (  # noqa: E402
-    Batches,
-    list_set,
-    make_crops,
-    read_sources,
-    stage_of,
-)
+from derain.training.feed import Batches, make_crops, stage_of  # noqa: E402
 from derain.training.recipe import DataRecipe, SourceRecipe, StageRecipe  # noqa: E402
+from derain.training.sources import list_set, read_sources  # noqa: E402
 
 STAGES = (StageRecipe(0.5, 48, 4), StageRecipe(0.75, 64, 12))
 DATA = DataRecipe((SourceRecipe("clean", "clean"),), patch=32, batch=8, stages=STAGES)
@@ -69,12 +64,12 @@ def test_held_out_backgrounds_are_in_no_source(data, recipe, tmp_path):
         recipe.data, sources=(*recipe.data.sources, SourceRecipe("clean", "clean", 0.5))
     )
     sources, validation = read_sources(dataclasses.replace(recipe, data=twice), data, tmp_path)
-    names = {pair.name for pair in validation}
+    names = {pair.name for pair, _ in validation}
     assert len(names) == 3
     for source in sources:
         assert len(source.pairs) == 7
         assert not names & {pair.name for pair in source.pairs}
-    assert all(p.rainy is not None and (p.rainy != p.clean).any() for p in validation)
+    assert all(p.rainy is not None and (p.rainy != p.clean).any() for p, _ in validation)
 
 
 def test_held_out_rain_has_the_target_that_training_has(data, recipe, tmp_path):
@@ -82,8 +77,8 @@ def test_held_out_rain_has_the_target_that_training_has(data, recipe, tmp_path):
     sources = (dataclasses.replace(recipe.data.sources[0], rain={"real-night": 1.0}),)
     night = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, sources=sources))
     _, validation = read_sources(night, data, tmp_path)
-    day = {p.name: p.clean for p in read_sources(recipe, data, tmp_path)[1]}
-    for pair in validation:
+    day = {p.name: p.clean for p, _ in read_sources(recipe, data, tmp_path)[1]}
+    for pair, _ in validation:
         assert pair.rainy is not None
         assert pair.clean.mean() < 0.8 * day[pair.name].mean()
         assert abs(pair.rainy.mean() - pair.clean.mean()) < 30
@@ -101,7 +96,7 @@ def test_held_out_pairs_have_the_rain_that_is_trained_on(data, recipe, tmp_path)
     for sources, dark in (((own,), 3), ((made,), 0), ((made, own), 3)):
         here = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, sources=sources))
         _, validation = read_sources(here, data, tmp_path)
-        own_rain = [p for p in validation if p.rainy is not None and (p.rainy <= p.clean).all()]
+        own_rain = [p for p, _ in validation if p.rainy is not None and (p.rainy <= p.clean).all()]
         assert len(validation) == 3
         assert len(own_rain) == dark
 
