@@ -32,10 +32,8 @@ TOO_MANY = 20  # broken images of one process
 ATTEMPTS = 10  # items that are tried for a crop
 ELSEWHERE = 2**40  # added to an item's number to get the one that stands in for it
 
-_DEATHS = {
-    "SIGKILL": "; if memory ran out, use fewer workers",
-    "SIGBUS": "; shared memory (/dev/shm) is full: enlarge it, or use fewer workers",
-}
+_FULL = "shared memory (/dev/shm) is full: enlarge it, or use fewer workers"
+_DEATHS = {"SIGKILL": "; if memory ran out, use fewer workers", "SIGBUS": f"; {_FULL}"}
 
 
 def stage_of(data: DataRecipe, progress: float) -> tuple[int, int]:
@@ -157,6 +155,8 @@ def describe(error: Exception, name: str) -> str:
 
 def describe_memory(error: Exception) -> str:
     """A line about memory that ran out while crops were made."""
+    if "shared memory" in str(error):
+        return _FULL
     return f"out of memory while making crops ({one_line(str(error))}); use fewer workers"
 
 
@@ -192,11 +192,12 @@ class Feed(Iterator[tuple[Tensor, Tensor]]):
         self._skipped: set[str] = set()
         before = active_children()
         try:
+            torch.multiprocessing.Queue()  # needs /dev/shm; a loader would fail less clearly
             with _blocked_signals(), _plain_sigchld():
                 self._batches = iter(make_loader(crops, batches, world, workers))
         except OSError as error:
-            full = "; is /dev/shm full?" if error.errno == errno.ENOSPC else ""
-            raise TrainingFailed(f"workers cannot be started: {error.strerror}{full}") from None
+            why = _FULL if error.errno == errno.ENOSPC else error.strerror
+            raise TrainingFailed(f"workers cannot be started: {why}") from None
         finally:
             self._workers = [child for child in active_children() if child not in before]
 

@@ -61,13 +61,13 @@ def train(
     with world(settings.device) as here, stop_signals() as stopped:
         check_batches(recipe.data, here.size)
         state = make_state(recipe, here.device)
+        step = TrainingStep(state, recipe, here)
         with here.main_first():  # it may write decoded images for all
             sources, pairs = read_sources(recipe, data_root, settings.cache or folder / "cache")
         crops = make_crops(sources, recipe)
         with open_run(
             recipe, settings, here, state, pairs, folder, data_root, resume, on_step
         ) as run:
-            step = TrainingStep(state, recipe, here)
             if problem := why_not_compiled(recipe, here.device):
                 run.remark(problem)
             tell = run.remark if here.is_main else logging.getLogger(__name__).warning
