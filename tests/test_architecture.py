@@ -27,7 +27,7 @@ ALLOWED = {
     "batch": {"restore", "images", "atomic"},
     "export": {"graph", "engines", "models", "weights"},
     "benchmark": BASE | {"export", "restore"},
-    "training": BASE | {"rain", "export"},
+    "training": BASE | {"rain", "export", "memory"},
     "evaluation": BASE | {"restore"},
     "__init__": {"restore", "weights"},
     "__main__": {"cli"},

@@ -85,7 +85,7 @@ def test_an_item_can_ask_for_a_smaller_patch(crops):
 
 def test_in_an_epoch_no_image_comes_twice():
     pairs = [Pair(f"{i}", np.full((8, 8, 3), i, np.uint8)) for i in range(10)]
-    crops = Crops([Source(pairs, 1.0)], patch=8, epoch=8)  # batches of four: two of ten left out
+    crops = Crops([Source(pairs, 1.0)], patch=8, epoch_batch=4)  # two of ten are left out
     first, second = ([int(crops[k][1][0, 0, 0]) for k in range(e, e + 8)] for e in (0, 8))
     assert len(set(first)) == len(set(second)) == 8
     assert first != second

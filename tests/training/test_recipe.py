@@ -59,6 +59,10 @@ def test_values_arrive_with_their_types(tmp_path):
         ("steps = 10", "steps = 10\nloss = 3", "loss must be a table"),
         ("steps = 10", "steps = ", "not a TOML file"),
         ("steps = 10", "steps = true", "steps must be of type int"),
+        ('name = "x"', 'name = "../../x"', "name must be of letters, digits.*'../../x'"),
+        ('name = "x"', 'name = "/tmp/x"', "name must be of letters, digits.*'/tmp/x'"),
+        ('name = "x"', 'name = ".."', "name must be of letters, digits.*a letter or digit first"),
+        ('name = "x"', 'name = ""', "name must be of letters, digits"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, old, new, words):

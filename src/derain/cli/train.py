@@ -62,9 +62,9 @@ def train(
     """
     from derain.cli.console import note
     from derain.training import loop
+    from derain.training.checkpoint import checkpoints
     from derain.training.journal import read_data_root
     from derain.training.recipe import read_recipe
-    from derain.training.result import export_result
 
     if resume:
         if recipe or out:
@@ -75,7 +75,10 @@ def train(
         run = out
     else:
         raise ValueError("name RECIPE, --data and --out to start a run, --resume RUN to go on")
-    settings = loop.TrainingSettings(device, max_minutes, checkpoint_minutes, keep, workers, cache)
+    settings = loop.TrainingSettings(
+        device, max_minutes, checkpoint_minutes, keep, workers, cache, onnx
+    )
+    how = f"go on with: derain train --resume {run}"
     with shown_progress() as show:
         try:
             weights = loop.train(
@@ -83,12 +86,13 @@ def train(
                 resume=resume is not None, on_step=show,
             )  # fmt: skip
         except loop.Interrupted as stopped:
-            note(f"{stopped}; go on with: derain train --resume {run}")
+            note(f"{stopped}; {how}")
             raise typer.Exit(130) from None
+        except (loop.TrainingFailed, FloatingPointError, OSError) as error:
+            if not checkpoints(run / "checkpoints"):
+                raise ValueError(str(error)) from error
+            raise ValueError(f"{error}; {how}") from error
     if is_first_process():
-        problem = export_result(weights) if onnx else ""
-        if problem:
-            note(problem)
         typer.echo(weights)
 
 

@@ -51,16 +51,17 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         sources: What is drawn from.
         patch: Size of a crop in pixels; the largest that will be asked for.
         seed: Other seeds draw other crops.
-        epoch: Items in an epoch, in which no image comes twice; 0 draws each item freely.
+        epoch_batch: Items of a batch, for epochs in which no image comes twice: an epoch is as
+            many whole batches as the only source has images. 0 draws each item freely.
 
     Raises:
-        ValueError: A source has no image as large as the patch.
+        ValueError: A source has no image as large as the patch, or an epoch has no whole batch.
     """
 
     def __init__(
-        self, sources: Sequence[Source], patch: int, seed: int = 0, epoch: int = 0
+        self, sources: Sequence[Source], patch: int, seed: int = 0, epoch_batch: int = 0
     ) -> None:
-        self.patch, self.seed, self.epoch = patch, seed, epoch
+        self.patch, self.seed = patch, seed
         self.sources, self.left_out = [], 0
         for source in sources:
             large = [i for i, p in enumerate(source.pairs) if min(p.clean.shape[:2]) >= patch]
@@ -68,6 +69,13 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
             if not large:
                 raise ValueError(f"no image of at least {patch}x{patch} in a data source")
             self.sources.append(replace(source, pairs=subset(source.pairs, large)))
+        images = len(self.sources[0].pairs)
+        if images < epoch_batch:
+            raise ValueError(
+                f"a batch of {epoch_batch} is more than an epoch's {images} images of at least "
+                f"{patch}x{patch}"
+            )
+        self.epoch = images // epoch_batch * epoch_batch if epoch_batch else 0
         self.synthesizers = [
             {preset: synthesizer(preset, seed, source.layers) for preset in source.rain or {}}
             for source in sources
@@ -76,10 +84,9 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, item: int | tuple[int, int]) -> tuple[Tensor, Tensor]:
         index, patch = (item, self.patch) if isinstance(item, int) else item
         rng = np.random.default_rng((self.seed, index, 1))  # apart from the rain's own draws
-        chosen = draw(rng, range(len(self.sources)), [s.weight for s in self.sources])
+        chosen, number = self.choose(index, rng)
         source = self.sources[chosen]
-        drawn = int(rng.integers(len(source.pairs)))
-        pair = source.pairs[self.in_epoch(index) if self.epoch else drawn]
+        pair = source.pairs[number]
         height, width = pair.clean.shape[:2]
         factor, size = 1.0, patch
         if source.enlarge > 1 and rng.random() < source.enlarge_probability:
@@ -99,6 +106,18 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         full_size = (max(patch, round(height * factor)), max(patch, round(width * factor)))
         sample = self.synthesizers[chosen][preset](clean, index=index, full_size=full_size)
         return to_tensor(sample.rainy), to_tensor(sample.target)
+
+    def choose(self, index: int, rng: np.random.Generator) -> tuple[int, int]:
+        """The source of an item, and which of its images it shows."""
+        chosen = draw(rng, range(len(self.sources)), [s.weight for s in self.sources])
+        drawn = int(rng.integers(len(self.sources[chosen].pairs)))
+        return chosen, self.in_epoch(index) if self.epoch else drawn
+
+    def name_of(self, index: int) -> str:
+        """The name of the image that an item shows, which is not opened for that."""
+        chosen, number = self.choose(index, np.random.default_rng((self.seed, index, 1)))
+        pairs = self.sources[chosen].pairs
+        return pairs.files[number].name if isinstance(pairs, Decoding) else pairs[number].name
 
     def in_epoch(self, index: int) -> int:
         """Which image an item of the only source shows."""

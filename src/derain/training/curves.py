@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from derain.atomic import write_atomically
-from derain.training.journal import read_metrics
+from derain.training.journal import PSNR, read_metrics
 
 AXES = {"step": "steps", "minutes": "minutes of training"}
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -33,7 +33,7 @@ def plot_runs(runs: Sequence[Path], path: Path, against: str = "step") -> None:
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     for name, rows in curves.items():
-        for axes, column, marker in ((left, "loss", ""), (right, "validation_psnr_rgb", ".")):
+        for axes, column, marker in ((left, "loss", ""), (right, PSNR, ".")):
             points = [(x_of(row, against), float(row[column])) for row in rows if row[column]]
             axes.plot(*zip(*points, strict=True) if points else ((), ()), marker=marker, label=name)
     left.set(xlabel=AXES[against], ylabel="loss (mean of 200 steps)", yscale="log")

@@ -43,6 +43,20 @@ class World:
         if self.size > 1:
             dist.barrier(group=self.control)
 
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """What is inside happens in the main process, and then in the others.
+
+        It may write what all read, such as decoded images.
+        """
+        if not self.is_main:
+            self.barrier()
+        try:
+            yield
+        finally:  # where it fails, the others are to fail too and not to wait
+            if self.is_main:
+                self.barrier()
+
 
 @contextmanager
 def world(device: str) -> Iterator[World]:

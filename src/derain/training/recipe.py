@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import re
 import tomllib
 import types
 from collections.abc import Sequence
@@ -81,7 +82,7 @@ class ScheduleRecipe:
 class Recipe:
     """A whole training run."""
 
-    name: str
+    name: str  # of the weights and their files: letters, digits, "-", "_" and "."
     network: str  # a name from derain.models.MODELS
     data: DataRecipe
     steps: int
@@ -128,6 +129,11 @@ def check_recipe(recipe: Recipe, path: Path) -> None:
     """
     data, optimiser, schedule = recipe.data, recipe.optimiser, recipe.schedule
     rules = [
+        (
+            re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", recipe.name),
+            "name must be of letters, digits, '-', '_' and '.', a letter or digit first: "
+            f"{recipe.name!r}",
+        ),
         (recipe.steps > 0, "steps must be above 0"),
         (len(data.sources) > 0, "data.sources must not be empty"),
         (all(s.weight >= 0 for s in data.sources), "data.sources: no weight may be negative"),

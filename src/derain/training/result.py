@@ -48,11 +48,13 @@ def make_record(
     )
 
 
-def export_result(path: Path) -> str:
+def export_result(path: Path) -> None:
     """Write the folded `.onnx` beside finished weights.
 
-    Returns:
-        Why there is none, in a few words; empty if there is one.
+    Raises:
+        ImportError: A package is missing; says what brings it.
+        ValueError: The file disagrees with torch.
+        OSError: It cannot be written.
     """
     try:
         from derain.export import to_onnx
@@ -61,7 +63,4 @@ def export_result(path: Path) -> str:
         network, record = load_network(path)
         to_onnx(path.with_suffix(".onnx"), network, record)
     except ImportError as error:
-        return f"no .onnx was written: {error.name} is missing (`pip install derain[train]`)"
-    except (ValueError, OSError, RuntimeError) as error:
-        return f"no .onnx was written: {error}"
-    return ""
+        raise ImportError(f"{error.name} is missing (`pip install derain[train]`)") from None

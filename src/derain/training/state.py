@@ -12,6 +12,9 @@ from derain.models import build
 from derain.models.blocks import channels_last
 from derain.training.recipe import Recipe
 
+_PARTS = ("network", "ema", "optimiser")
+_PLAIN = ("step", "progress", "elapsed", "lr_scale", "psnr", "best", "minutes")
+
 
 @dataclass
 class State:
@@ -21,29 +24,39 @@ class State:
     ema: nn.Module
     optimiser: torch.optim.Optimizer
     step: int = 0
-    elapsed: float = 0.0
+    progress: float = 0.0  # fraction of the run that is done, 0..1; the same in all processes
+    elapsed: float = 0.0  # seconds
     lr_scale: float = 1.0  # what the learning rate is multiplied with; halved after a bad loss
-    psnr: float | None = None
-    best: float | None = None
-    minutes: float | None = None
+    psnr: float | None = None  # of the last validation
+    best: float | None = None  # of all validations, the kinds of rain counting the same
+    minutes: float | None = None  # the time budget
 
     def pack(self) -> dict[str, Any]:
         """Return the contents of a checkpoint."""
-        plain = ("step", "elapsed", "lr_scale", "psnr", "best", "minutes")
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         return {
             "network": self.network.state_dict(),
             "ema": self.ema.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "random": {"cpu": torch.get_rng_state(), "cuda": cuda},
-            **{name: getattr(self, name) for name in plain},
+            **{name: getattr(self, name) for name in _PLAIN},
         }
 
     def unpack(self, saved: dict[str, Any]) -> None:
-        """Become what a checkpoint holds."""
-        for name in ("network", "ema", "optimiser"):
-            getattr(self, name).load_state_dict(saved[name])
-        for name in ("step", "elapsed", "lr_scale", "psnr", "best", "minutes"):
+        """Become what a checkpoint holds.
+
+        Raises:
+            ValueError: It is of another network, optimiser or version; names what does not fit.
+        """
+        if missing := [key for key in (*_PARTS, "random", *_PLAIN) if key not in saved]:
+            raise ValueError(f"the checkpoint has no {missing[0]!r}: another version wrote it")
+        for name in _PARTS:
+            try:
+                getattr(self, name).load_state_dict(saved[name])
+            except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+                reason = str(error).strip().splitlines()[-1].strip()
+                raise ValueError(f"the checkpoint's {name} is not the recipe's: {reason}") from None
+        for name in _PLAIN:
             setattr(self, name, saved[name])
         torch.set_rng_state(saved["random"]["cpu"])
         if len(saved["random"]["cuda"]) == torch.cuda.device_count() > 0:

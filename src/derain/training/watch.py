@@ -3,6 +3,8 @@
 import statistics
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -76,6 +78,14 @@ class Clock:
     def elapsed(self) -> float:
         """Seconds since the run began, earlier parts included."""
         return time.monotonic() - self.start
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count a step, and the time inside as waiting for its batch."""
+        asked = time.monotonic()
+        yield
+        self.waited += time.monotonic() - asked
+        self.steps += 1
 
     def lap(self) -> tuple[float, float]:
         """Steps per second and the fraction of waiting since the last lap."""
