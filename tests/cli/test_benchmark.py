@@ -26,7 +26,7 @@ def test_its_numbers_fit_together(derain, tmp_path):
     assert code == 0, err
     report = json.loads(path.read_text())
     assert [row["engine"] for row in report["rows"]] == ["openvino", "onnxruntime"]
-    flop = 2 * cost(build("mspfn-lite").fold(), 64, 96).macs  # type: ignore[operator]
+    flop = 2 * cost(build("mspfn-lite").fold(), 64, 96).macs
     rate = report["matrix_gflop_per_second"]["cpu f32"]
     for row in report["rows"]:
         assert (row["height"], row["width"], row["runs"]) == (60, 96, 3)

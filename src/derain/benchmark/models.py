@@ -42,9 +42,8 @@ class ModelFiles:
         from derain.models.cost import cost
         from derain.weights.files import load_network
 
-        network = load_network(self.files[".safetensors"])[0]
-        fold = getattr(network, "fold", None)
-        return 2.0 * cost(fold() if fold else network, height, width).macs
+        network, _ = load_network(self.files[".safetensors"])
+        return 2.0 * cost(network.fold(), height, width).macs
 
 
 def model_files(what: str, wanted: Sequence[str], folder: Path) -> ModelFiles:
@@ -91,7 +90,7 @@ def build_untrained(name: str, folder: Path) -> Path:
     import torch
 
     from derain.models import MODELS, build
-    from derain.weights.files import save_weights
+    from derain.weights.files import describe, save_weights
 
     if name not in MODELS:
         raise ValueError(
@@ -99,10 +98,8 @@ def build_untrained(name: str, folder: Path) -> Path:
         )
     torch.manual_seed(0)
     network = build(name)
-    multiple, minimum = (getattr(network, k) for k in ("size_multiple", "minimum_size"))
     path = folder / f"{name}.safetensors"
-    record = Record(name, name, size_multiple=multiple, minimum_size=minimum)
-    save_weights(path, network.state_dict(), record)
+    save_weights(path, network.state_dict(), describe(network, name, name, {}))
     return path
 
 

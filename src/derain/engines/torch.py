@@ -1,9 +1,11 @@
 """torch on CPU, CUDA or MPS."""
 
+from typing import Any
+
 import torch
-from torch import nn
 
 from derain.engines import Batch
+from derain.models import Network
 from derain.models.blocks import channels_last
 from derain.weights.record import Record
 
@@ -23,7 +25,7 @@ class TorchEngine:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network[Any],
         record: Record,
         device: str = "cpu",
         precision: str = "auto",
@@ -32,9 +34,7 @@ class TorchEngine:
         self.record = record
         if threads:
             torch.set_num_threads(threads)
-        fold = getattr(network, "fold", None)
-        network = fold() if fold else network
-        self.network = channels_last(network).to(device).eval()
+        self.network = channels_last(network.fold()).to(device).eval()
         self.torch_device = torch.device(device)
         self.device = describe(self.torch_device)
         fast = has_bf16(self.torch_device)

@@ -161,8 +161,7 @@ def _with_cost(record: Record) -> Record:
     with torch.device("meta"):
         options = {k: tuple(v) if isinstance(v, list) else v for k, v in record.options.items()}
         network = build(record.network, **options)
-        fold = getattr(network, "fold", None)
-        counted = cost(fold() if fold else network, 384, 512)
+        counted = cost(network.fold(), 384, 512)
     return replace(record, gmacs=counted.gmacs)
 
 
@@ -177,20 +176,12 @@ def load_authors(path: Path, choice: engines.Choice, settings: InferenceSettings
     if settings.precision != "f32":
         raise ValueError(f"{path.name}: authors' checkpoints run in f32 alone")
     from derain.engines.torch import TorchEngine
-    from derain.models.cost import cost
     from derain.weights import convert
+    from derain.weights.files import describe
 
     network = convert.load_authors(path)
-    counted = cost(network, 384, 512)
-    record = Record(
-        name=path.stem,
-        network=convert.convert(path).name,
-        size_multiple=getattr(network, "size_multiple", 1),
-        minimum_size=getattr(network, "minimum_size", 1),
-        parameters=counted.parameters,
-        gmacs=counted.gmacs,
-        trained_on=f"by its authors ({path.name})",
-        licence="unknown",
-    )
+    trained_on = f"by its authors ({path.name})"
+    entry = convert.convert(path).name
+    record = describe(network, path.stem, entry, {}, trained_on=trained_on, licence="unknown")
     engine = TorchEngine(network, record, choice.device, "f32", settings.threads)
     return Restorer(engine, choice)

@@ -8,7 +8,6 @@ release fails on them). The lightweight MSPFN* of the paper's Tables 3 and 6 is
 Letters in brackets are the paper's. Levels run from fine (full resolution) to coarse.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -26,7 +25,9 @@ from derain.models.blocks import (
     require_one_of,
     require_window,
     whole_cells,
+    windowed_radius,
 )
+from derain.models.network import Network
 
 Align = Literal["tf", "torch"]
 
@@ -310,13 +311,11 @@ class SeparateReconstruction(nn.Module):
         return rain
 
 
-class MSPFN(nn.Module):
+class MSPFN(Network[MSPFNConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
     Any height and width from 1 up. Inside, images are in [-1, 1] as in the paper.
     """
-
-    minimum_size = 1
 
     def __init__(self, config: MSPFNConfig | None = None) -> None:
         super().__init__()
@@ -339,6 +338,11 @@ class MSPFN(nn.Module):
         """What height and width divide by in exported graphs: every inner size is then even."""
         return whole_cells(2 ** (self.config.levels - 1 + self.config.strides), self.config.window)
 
+    @property
+    def receptive_radius(self) -> int | None:
+        """Windows, where channel attention averages over them; else the whole image."""
+        return windowed_radius(self.config.window)
+
     def forward(self, image: Tensor) -> Tensor:
         multiple = whole_cells(2 ** (self.config.levels - 1), self.config.window)
         return on_padded(self.derain, image, multiple)
@@ -355,7 +359,7 @@ class MSPFN(nn.Module):
 
     def fold(self) -> "MSPFN":
         """A copy that computes the same, bit for bit, without its dead weights."""
-        folded = copy.deepcopy(self)
+        folded = super().fold()
         for cell in folded.modules():
             if isinstance(cell, ConvLSTM):
                 cell.fold()

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from derain.models import build
+from derain.models import Network, build
 from derain.models.blocks import channels_last
 from derain.training.recipe import Recipe
 
@@ -17,8 +17,8 @@ from derain.training.recipe import Recipe
 class State:
     """All that changes while a run goes on, which is what a checkpoint holds."""
 
-    network: nn.Module
-    ema: nn.Module
+    network: Network[Any]
+    ema: Network[Any]
     optimiser: torch.optim.Optimizer
     step: int = 0
     elapsed: float = 0.0

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from derain.models.dcsfn import DCSFN, DCSFNConfig
 from derain.models.prenet import PReNet, PReNetConfig
@@ -37,12 +37,12 @@ class Converted(NamedTuple):
 class Reading(NamedTuple):
     """What the names and shapes of a checkpoint's tensors say."""
 
-    network: nn.Module  # on the meta device: shapes and no values
+    network: DCSFN | PReNet  # on the meta device: shapes and no values
     sources: dict[str, list[str]]  # our name -> theirs, to be stacked if there are several
     idle: set[str]  # theirs that their code creates and never uses
 
 
-def load_authors(path: Path, network: str = "auto", order: Order | None = None) -> nn.Module:
+def load_authors(path: Path, network: str = "auto", order: Order | None = None) -> DCSFN | PReNet:
     """A network with the weights of a checkpoint of the authors', in evaluation mode.
 
     Args:
@@ -85,8 +85,7 @@ def convert(path: Path, network: str = "auto", order: Order | None = None) -> Co
     }
     if (order or AUTHORS_ORDER[name]) == "bgr":
         bgr_to_rgb(state)
-    # Every network of ours has a config, which nn.Module does not declare.
-    return Converted(name, reading.network.config, state)  # type: ignore[arg-type]
+    return Converted(name, reading.network.config, state)
 
 
 def read_tensors(path: Path) -> Tensors:

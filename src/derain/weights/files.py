@@ -1,13 +1,16 @@
 """Save and load a network's weights as `.safetensors` with its record."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from derain.atomic import write_atomically
-from derain.models import build
+from derain.models import Network, build
+from derain.models.cost import cost
 from derain.weights.record import KEY, Record, read_safetensors_record
 
 
@@ -32,7 +35,33 @@ def save_weights(
     write_atomically(path, save(tensors, {KEY: record.to_json()}))
 
 
-def load_network(path: Path) -> tuple[nn.Module, Record]:
+def describe(
+    network: Network[Any], name: str, entry: str, options: Mapping[str, Any], **known: Any
+) -> Record:
+    """The record of a network: what it says of itself, what it costs, and what else is known.
+
+    Args:
+        network: Any, as built.
+        name: Of the weights.
+        entry: Its name in ``derain.models.MODELS``.
+        options: Changes to that entry's configuration.
+        **known: Further fields of ``Record``.
+    """
+    counted = cost(network, 384, 512)
+    return Record(
+        name,
+        entry,
+        dict(options),
+        size_multiple=network.size_multiple,
+        minimum_size=network.minimum_size,
+        receptive_radius=network.receptive_radius,
+        parameters=counted.parameters,
+        gmacs=round(counted.gmacs, 1),
+        **known,
+    )
+
+
+def load_network(path: Path) -> tuple[Network[Any], Record]:
     """The network of a `.safetensors` file, float32, in evaluation mode, with its record.
 
     Raises:

@@ -24,6 +24,7 @@ class Record:
     options: dict[str, Any] = field(default_factory=dict)  # changes to that network's defaults
     size_multiple: int = 1  # height and width of an exported graph's input must divide by this
     minimum_size: int = 1  # pixels
+    receptive_radius: int | None = None  # pixels; None: the whole image, as means over it
     parameters: int = 0
     gmacs: float = 0.0  # multiply-adds at 512x384, in 10^9, after folding
     memory: dict[str, int] = field(default_factory=dict)  # precision -> bytes of work per pixel
