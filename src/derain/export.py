@@ -10,7 +10,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from derain.engines import Batch
+from derain.engines import ENGINES, Batch
 from derain.graph import split_convolutions
 from derain.models import Network
 from derain.models.blocks import on_padded
@@ -330,13 +329,9 @@ def runners(path: Path) -> Iterator[RunBatch]:
         program = torch.export.load(path).module()
         yield lambda batch: program(torch.from_numpy(batch)).detach().numpy()
         return
-    from derain.engines.openvino import OpenVINOEngine
-
-    yield OpenVINOEngine(path, "f32")
-    if path.suffix == ".onnx" and find_spec("onnxruntime"):
-        from derain.engines.onnxruntime import ONNXRuntimeEngine
-
-        yield ONNXRuntimeEngine(path)
+    for spec in ENGINES.values():
+        if path.suffix in spec.suffixes and spec.installed:
+            yield spec.load(path, "cpu", "f32", None)
 
 
 def image(height: int, width: int) -> Batch:

@@ -263,9 +263,9 @@ def load(
     budget = parse_bytes(memory) if isinstance(memory, str) else memory
     name = str(name_or_path)
     if engine == "auto":
-        engine = catalog.engine_of(name)
+        engine = engines.engine_of(name)
     choice = engines.choose(device, engine)
-    path = catalog.find_weights(name, choice.engine)
+    path = engines.find_model(name, choice.engine)
     loaded = engines.load_engine(path, choice, precision, threads)
     return Restorer(
         loaded, choice, lambda: engines.load_engine(path, choice, "f32", threads), budget

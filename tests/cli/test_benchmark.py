@@ -76,7 +76,7 @@ def test_the_curve_ends_when_its_time_is_over(derain, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--engine", "caffe"], "unknown engine 'caffe'; known: openvino, onnxruntime, torch"),
+        (["--engine", "caffe"], "unknown engine 'caffe'; known: openvino, torch, onnxruntime"),
         (["--precision", "f8"], "unknown precision 'f8'; known: f32, bf16"),
         (["--size", "dynamic"], "--size must be HEIGHTxWIDTH here"),
         (["--engine", "onnxruntime", "--precision", "bf16", "--device", "cpu"], "nothing can run"),

@@ -11,7 +11,6 @@ from derain import engines  # noqa: E402
 from derain.models import build  # noqa: E402
 from derain.models.blocks import attend  # noqa: E402
 from derain.restore import Restorer, overlap_for  # noqa: E402
-from derain.weights import catalog  # noqa: E402
 from derain.weights.files import describe, load_network  # noqa: E402
 from derain.weights.record import Record  # noqa: E402
 
@@ -80,7 +79,7 @@ def test_a_record_that_says_nothing_of_tiles_means_the_whole_image():
 
 
 def test_tiles_of_the_shipped_weights_give_what_the_whole_image_gives():
-    trained, _ = load_network(catalog.find_weights("mspfn-lite", "torch"))
+    trained, _ = load_network(engines.find_model("mspfn-lite", "torch"))
     network = build("mspfn-lite", window=WINDOW).eval()
     network.load_state_dict(trained.state_dict())
     record = describe(network, "test", "mspfn-lite", {"window": WINDOW})

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from derain.engines import Batch, require_size
+from derain.engines.engine import Batch, require_size
 from derain.weights.record import KEY, parse_record
 
 CUDA = "CUDAExecutionProvider"
@@ -71,9 +71,21 @@ class ONNXRuntimeEngine:
         return result
 
 
-def has_cuda() -> bool:
-    """Whether the installed onnxruntime can use CUDA."""
-    return CUDA in ort.get_available_providers()
+def load(path: Path, device: str, precision: str, threads: int | None) -> ONNXRuntimeEngine:
+    """Load an `.onnx` file."""
+    return ONNXRuntimeEngine(path, device, precision, threads)
+
+
+def missing(device: str) -> str:
+    """Why a device cannot be used; empty if it can."""
+    if device == "cpu" or CUDA in ort.get_available_providers():
+        return ""
+    return "this onnxruntime has no CUDA (`pip install onnxruntime-gpu` has)"
+
+
+def computes(device: str, precision: str) -> bool:
+    """Whether it computes in a precision here: in f32 alone."""
+    return precision == "f32"
 
 
 def providers(device: str) -> list[tuple[str, dict[str, str]]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
-from derain.engines import Batch, require_size
+from derain.engines.engine import Batch, require_size
 from derain.weights.record import KEY, Record, parse_record
 
 
@@ -37,6 +37,16 @@ def read_model(path: Path) -> tuple[Any, Record]:
     return model, parse_record(model.get_rt_info(["framework", KEY]).astype(str), path)
 
 
+def missing(device: str) -> str:
+    """Why a device cannot be used; the CPU always can."""
+    return ""
+
+
+def computes(device: str, precision: str) -> bool:
+    """Whether the CPU multiplies in a precision."""
+    return precision == "f32" or "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 class OpenVINOEngine:
     """A network compiled by OpenVINO for the CPU.
 
@@ -56,7 +66,7 @@ class OpenVINOEngine:
         model, self.record = read_model(path)
         lengths = list(model.input(0).partial_shape)[2:]
         self.input_size = [None if length.is_dynamic else length.get_length() for length in lengths]
-        has_bf16 = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        has_bf16 = computes("cpu", "bf16")
         if precision == "bf16" and not has_bf16:
             raise ValueError("this CPU has no bf16; use --precision f32 or auto")
         self.precision = "bf16" if has_bf16 and precision != "f32" else "f32"
@@ -81,3 +91,8 @@ class OpenVINOEngine:
             shapes = f"OpenVINO returned {result.shape} for {batch.shape}"
             raise RuntimeError(f"{shapes}: out of memory, or a size that it cannot handle")
         return result
+
+
+def load(path: Path, device: str, precision: str, threads: int | None) -> OpenVINOEngine:
+    """Load an `.onnx` or `.xml` file."""
+    return OpenVINOEngine(path, precision, threads)

@@ -117,9 +117,9 @@ def evaluation_model(what: str, settings: InferenceSettings | None = None) -> Ev
         where = f"{choice.engine} {choice.device} f32"
         load_it = partial(load_authors, path, choice, settings)
         return EvaluationModel(name, path, load_it, where, settings.tile)
-    wanted = settings.engine if settings.engine != "auto" else catalog.engine_of(what)
+    wanted = settings.engine if settings.engine != "auto" else engines.engine_of(what)
     choice = engines.choose(settings.device, wanted)
-    file = catalog.find_weights(what, choice.engine)
+    file = engines.find_model(what, choice.engine)
     name = what if what in catalog.WEIGHTS else path.name
 
     def load() -> Restorer:
@@ -149,7 +149,7 @@ def evaluation_models(
 
 def _with_cost(record: Record) -> Record:
     """Count multiply-adds at 512x384 where a file does not say; without torch it stays so."""
-    if record.gmacs or not engines.has_torch():
+    if record.gmacs or not engines.ENGINES["torch"].installed:
         return record
     import torch
 
@@ -171,8 +171,6 @@ def load_authors(path: Path, choice: engines.Choice, settings: InferenceSettings
     Raises:
         ValueError: Not such a checkpoint, torch is missing, or another precision is asked for.
     """
-    if not engines.has_torch():
-        raise ValueError(f"{path.name} needs torch: `pip install derain[torch]`")
     if settings.precision != "f32":
         raise ValueError(f"{path.name}: authors' checkpoints run in f32 alone")
     from derain.engines.torch import TorchEngine

@@ -66,10 +66,10 @@ def initialise(network: nn.Module, init: str) -> None:
     Raises:
         ValueError: No such weights, or of another network.
     """
-    from derain.weights import catalog
+    from derain.engines import find_model
     from derain.weights.files import load_network
 
-    path = catalog.find_weights(init, "torch")
+    path = find_model(init, "torch")
     try:
         network.load_state_dict(load_network(path)[0].state_dict())
     except RuntimeError as error:
