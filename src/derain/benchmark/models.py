@@ -7,7 +7,8 @@ from pathlib import Path
 
 from derain.engines import ENGINES, find_model
 from derain.weights import catalog
-from derain.weights.record import Record, read_safetensors_record
+from derain.weights.headers import read_record
+from derain.weights.record import Record
 
 
 @dataclass(frozen=True)
@@ -59,20 +60,18 @@ def model_files(what: str, wanted: Sequence[str], folder: Path) -> ModelFiles:
     if what in catalog.WEIGHTS:
         weights = catalog.WEIGHTS[what]
         files = {suffix: weights.file(suffix) for suffix in (".onnx", ".safetensors")}
-        return ModelFiles(what, files, read_safetensors_record(files[".safetensors"]))
+        return ModelFiles(what, files, read_record(files[".safetensors"]))
     path = Path(what)
     if path.suffix in (".onnx", ".xml"):
-        from derain.engines.openvino import read_model
-
         path = find_model(what, "openvino")
-        return ModelFiles(path.name, {path.suffix: path}, read_model(path)[1])
+        return ModelFiles(path.name, {path.suffix: path}, read_record(path))
     trained = path.suffix == ".safetensors"
     path = find_model(what, "torch") if trained else build_untrained(what, folder)
     files = {".safetensors": path}
     runs_onnx = any(".onnx" in ENGINES[engine].suffixes for engine in wanted)
     if runs_onnx and find_spec("onnx") and find_spec("onnxscript"):
         files[".onnx"] = export(path, folder)
-    return ModelFiles(path.name if trained else what, files, read_safetensors_record(path))
+    return ModelFiles(path.name if trained else what, files, read_record(path))
 
 
 def build_untrained(name: str, folder: Path) -> Path:

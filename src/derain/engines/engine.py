@@ -41,6 +41,21 @@ class EngineModule(Protocol):
         ...
 
 
+def image_size(shape: Sequence[int | None], path: Path) -> Sequence[int | None]:
+    """The height and width that a file takes, out of the shape of its input.
+
+    Args:
+        shape: Of the input, None where any number will do.
+        path: The file.
+
+    Raises:
+        ValueError: It does not take images; names the file.
+    """
+    if len(shape) != 4 or shape[1] not in (3, None):
+        raise ValueError(f"{path}: takes arrays of shape {list(shape)}, no images (1, 3, H, W)")
+    return shape[2:]
+
+
 def require_size(record: Record, size: Sequence[int | None], batch: Batch) -> None:
     """Check that a file made for images of one size gets them.
 

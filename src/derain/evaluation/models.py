@@ -20,6 +20,7 @@ from derain.weights.record import Record
 
 PUBLISHED = "published"  # stands for the papers' figures, where a model is asked for
 AUTHORS = (".pth", ".pt")  # checkpoints that derain.weights.convert reads
+MOST_TENSORS = 20_000  # of a network whose cost is counted by its record alone
 INPUT = Record("rainy input", "input")
 
 Run = Callable[[NDArray[Any]], NDArray[Any]]  # (H, W, 3), uint8 or float in [0, 1] -> the same
@@ -151,17 +152,13 @@ def _with_cost(record: Record) -> Record:
     """Count multiply-adds at 512x384 where a file does not say; without torch it stays so."""
     if record.gmacs or not engines.ENGINES["torch"].installed:
         return record
-    import torch
-
-    from derain.models import MODELS, build
+    from derain.models import MODELS
     from derain.models.cost import cost
+    from derain.weights.files import outline
 
     if record.network not in MODELS:
         return record
-    with torch.device("meta"):
-        options = {k: tuple(v) if isinstance(v, list) else v for k, v in record.options.items()}
-        network = build(record.network, **options)
-        counted = cost(network.fold(), 384, 512)
+    counted = cost(outline(record, MOST_TENSORS).fold(), 384, 512)
     return replace(record, gmacs=counted.gmacs)
 
 

@@ -7,7 +7,7 @@ from derain.models.dcsfn import DCSFN, DCSFNConfig
 from derain.models.mh2fnet import MH2FNet, MH2FNetConfig
 from derain.models.mspfn import MSPFN, MSPFNConfig
 from derain.models.nafnet import NAFNet, NAFNetConfig
-from derain.models.network import Network, check_contract
+from derain.models.network import Network, check_contract, check_types
 from derain.models.prenet import PReNet, PReNetConfig
 
 __all__ = ["MODELS", "Entry", "Network", "build"]
@@ -122,6 +122,8 @@ def build(name: str, **changes: Any) -> Network[Any]:
     unknown = sorted(set(changes) - set(fields))
     if unknown:
         raise ValueError(f"{name} has no argument {unknown[0]!r}; it has: {', '.join(fields)}")
-    network = entry.network(dataclasses.replace(entry.config, **changes))
+    config = dataclasses.replace(entry.config, **changes)
+    check_types(config)
+    network = entry.network(config)
     check_contract(network)
     return network

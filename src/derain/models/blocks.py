@@ -16,15 +16,23 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def require_at_least(minimum: int, config: Any, *names: str) -> None:
-    """Check fields that hold a whole number, or a tuple of them; None stands for a default."""
+LARGEST = 4096  # what a width or a count may be: a file may ask for anything
+COARSEST = 8  # how often an image may be halved
+
+
+def require_at_least(minimum: int, config: Any, *names: str, maximum: int = LARGEST) -> None:
+    """Check fields that hold a whole number, or a tuple of them.
+
+    None is right where it is the field's default.
+    """
     for name in names:
         value = getattr(config, name)
+        if value is None and getattr(type(config), name, 0) is None:
+            continue
         for number in value if isinstance(value, tuple) else (value,):
-            require(
-                number is None or (type(number) is int and number >= minimum),
-                f"{name} must be at least {minimum}: {value!r}",
-            )
+            whole = number if type(number) is int else minimum - 1
+            require(whole >= minimum, f"{name} must be at least {minimum}: {value!r}")
+            require(whole <= maximum, f"{name} must be at most {maximum}: {value!r}")
 
 
 def require_one_of(config: Any, **allowed: tuple[Any, ...]) -> None:

@@ -15,7 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from derain.models.blocks import concatenate, require_at_least, require_one_of, require_size
+from derain.models.blocks import (
+    COARSEST,
+    concatenate,
+    require_at_least,
+    require_one_of,
+    require_size,
+)
 from derain.models.network import Network
 
 SLOPE = 0.2  # of every LeakyReLU
@@ -50,7 +56,8 @@ class DCSFNConfig:
         Raises:
             ValueError: Names the field and what is allowed.
         """
-        require_at_least(1, self, "width", "blocks", "scales", "convolutions")
+        require_at_least(1, self, "width", "blocks", "convolutions")
+        require_at_least(1, self, "scales", maximum=COARSEST)
         switches = dict.fromkeys(("cross", "single", "inner", "dense"), (True, False))
         require_one_of(self, **switches, **CHOICES)
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from derain.models.blocks import (
+    COARSEST,
     attend,
     concatenate,
     on_padded,
@@ -63,7 +64,8 @@ class MH2FNetConfig:
         Raises:
             ValueError: Names the field and what is allowed.
         """
-        require_at_least(1, self, "width", "streams", "reduction", "growth", "distillation_width")
+        require_at_least(1, self, "width", "reduction", "growth", "distillation_width")
+        require_at_least(1, self, "streams", maximum=COARSEST)
         fewest = 2 if self.hadb else 1  # the HADB reads all outputs but the last
         require_at_least(fewest, self, "extraction_blocks")
         require(

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from derain.models.blocks import (
+    COARSEST,
     attend,
     concatenate,
     on_padded,
@@ -58,7 +59,8 @@ class MSPFNConfig:
         Raises:
             ValueError: Names the field and what is allowed.
         """
-        require_at_least(1, self, "width", "levels", "strides", "reduction")
+        require_at_least(1, self, "width", "reduction")
+        require_at_least(1, self, "levels", "strides", maximum=COARSEST)
         require_at_least(1, self, "attention_units", "lstm_widths", "rru_widths")
         require_at_least(1, self, "reconstruction_width")
         require_at_least(0, self, "fine_modules")

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from derain.models.blocks import (
+    COARSEST,
     attend,
     on_padded,
     require,
@@ -45,8 +46,8 @@ class NAFNetConfig:
         for name in ("encoder_blocks", "decoder_blocks"):
             value = getattr(self, name)
             require(
-                isinstance(value, tuple) and len(value) >= 1,
-                f"{name} must be a tuple with one entry per stage: {value!r}",
+                isinstance(value, tuple) and 1 <= len(value) <= COARSEST,
+                f"{name} must be a tuple with one entry per stage, at most {COARSEST}: {value!r}",
             )
         require(
             len(self.decoder_blocks) == len(self.encoder_blocks),

@@ -2,13 +2,12 @@
 
 import copy
 import dataclasses
-from typing import Any, Generic, Self, TypeVar
+from types import UnionType
+from typing import Any, Generic, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from torch import nn
 
 Config = TypeVar("Config")
-
-LARGEST_SIZE = 1024  # pixels; what a size limit may be
 
 
 class Network(nn.Module, Generic[Config]):
@@ -59,11 +58,37 @@ def check_contract(network: nn.Module) -> None:
         raise ValueError(f"{kind}.config must be a dataclass: {config!r}")
     for name in ("minimum_size", "size_multiple"):
         value = getattr(network, name)
-        if type(value) is not int or not 1 <= value <= LARGEST_SIZE:
-            raise ValueError(f"{kind}.{name} must be in 1..{LARGEST_SIZE}: {value!r}")
+        if type(value) is not int or value < 1:
+            raise ValueError(f"{kind}.{name} must be a whole number of at least 1: {value!r}")
     try:
         radius = network.receptive_radius
     except NotImplementedError:
         raise ValueError(f"{kind}.receptive_radius is missing: it says how tiles overlap") from None
     if radius is not None and (type(radius) is not int or radius < 0):
         raise ValueError(f"{kind}.receptive_radius must be pixels or None: {radius!r}")
+
+
+def check_types(config: Any) -> None:
+    """Check that every field of a configuration holds what it is annotated with.
+
+    Options come out of recipes and out of files, where anything may stand.
+
+    Raises:
+        ValueError: One does not; names it.
+    """
+    for name, hint in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if not _fits(hint, value):
+            kind = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+            raise ValueError(f"{name} must be of type {kind}: {value!r}")
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return value in arguments
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(arguments[0], each) for each in value)
+    if origin in (Union, UnionType):
+        return any(_fits(each, value) for each in arguments)
+    return type(value) is hint or (hint is float and type(value) is int)

@@ -67,14 +67,13 @@ def initialise(network: nn.Module, init: str) -> None:
         ValueError: No such weights, or of another network.
     """
     from derain.engines import find_model
-    from derain.weights.files import load_network
+    from derain.weights.files import load_network, mismatch
 
     path = find_model(init, "torch")
-    try:
-        network.load_state_dict(load_network(path)[0].state_dict())
-    except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
-        raise ValueError(f"{path}: does not fit the recipe's network: {reason}") from None
+    state = load_network(path)[0].state_dict()
+    if differences := mismatch(state, network.state_dict()):
+        raise ValueError(f"{path}: does not fit the recipe's network: {differences}")
+    network.load_state_dict(state)
 
 
 def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
