@@ -9,6 +9,7 @@ take RGB, so `bgr_to_rgb` swaps the channels of the first and the last convoluti
 ``order="rgb"`` says that a file was trained on RGB. The authors of PReNet feed RGB.
 """
 
+import io
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -96,11 +97,10 @@ def read_tensors(path: Path) -> Tensors:
         ValueError: No file of torch's, it holds more than tensors and plain values, or no state
             dict; names it.
     """
+    data = io.BytesIO(path.read_bytes())
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception:  # on bytes that are no checkpoint it fails in many ways
+        content = torch.load(data, map_location="cpu", weights_only=True)
+    except Exception:  # on bytes that are no checkpoint it fails in many ways, OSError among them
         raise ValueError(
             f"{path}: torch.load(weights_only=True) does not read it: it is no checkpoint, is "
             "damaged, or holds code, which derain does not run"
