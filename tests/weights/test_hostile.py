@@ -83,7 +83,7 @@ COMMANDS = {
     "restore": ("restore", "rainy.png", "--model", "MODEL"),
     "export": ("export", "MODEL", "-o", "out.onnx"),
     "benchmark": ("benchmark", "MODEL", "--device", "cpu", "--runs", 1),
-    "evaluate": ("evaluate", "--data", "set", "--set", "set", "--model", "MODEL"),
+    "evaluate": ("evaluate", "--data", ".", "--set", "set", "--model", "MODEL"),
 }
 
 
@@ -109,7 +109,11 @@ def test_every_command_says_it_in_one_line(
     ("network", "options", "words"),
     [
         ("prenet", {"width": 10**4}, "width must be at most 4096: 10000"),
-        ("prenet", {"width": 4096}, "conv.bias has the shape|has the shape"),
+        (
+            "prenet",
+            {"stages": 1, "width": 4096, "blocks": 1},
+            "first.weight has the shape (2, 6, 3, 3), it must be (4096, 6, 3, 3)",
+        ),
         ("prenet", {"blocks": 4096}, "it has more than 10 tensors with these options"),
         ("mspfn", {"levels": 9}, "levels must be at most 8: 9"),
         ("dcsfn", {"blocks": 4096, "convolutions": 4096}, "it has more than 10 tensors"),
@@ -127,7 +131,7 @@ def test_a_network_that_cannot_be_in_the_file_is_never_built(
     )
     with pytest.raises(ValueError, match=rf"x.safetensors: does not fit {network}: ") as caught:
         load_network(path)
-    assert any(each in str(caught.value) for each in words.split("|"))
+    assert words in str(caught.value)
 
 
 def test_tensors_that_are_no_weights_are_named(tmp_path):
