@@ -1,4 +1,4 @@
-"""Help that names what tables hold: engines, devices, metrics.
+"""Help that names what tables hold: engines, devices, metrics, presets.
 
 Importing a table takes numpy and more, and `derain --help` must answer at once. So an option says
 ``metavar="ENGINE"``, and the help of its command puts the names there when it is shown.
@@ -47,6 +47,12 @@ def _protocols() -> str:
     return _choices(*PROTOCOLS)
 
 
+def _presets() -> str:
+    from derain.rain import MIXTURES, PRESETS
+
+    return _choices(*PRESETS, *MIXTURES)
+
+
 def _default_metrics() -> str:
     from derain.metrics import default_metrics
 
@@ -68,6 +74,7 @@ FACTS: dict[str, Callable[[], str]] = {
     "BACKEND": _backends,
     "METRIC": _metrics,
     "PROTOCOL": _protocols,
+    "PRESET": _presets,
     "DEFAULT_METRICS": _default_metrics,
     "DEFAULT_METRICS_OF_SETS": _default_metrics_of_sets,
 }

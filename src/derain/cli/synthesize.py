@@ -19,8 +19,7 @@ def synthesize(
     preset: Annotated[
         str,
         typer.Option(
-            metavar="[rain100l|rain100h|rain1400|rain1200-light|rain1200-medium|rain1200-heavy|"
-            "photoshop-heavy|real|real-night|mspfn-train|robust]",
+            metavar="PRESET",
             help="Draw rain of this preset.",
         ),
     ] = "robust",
