@@ -10,7 +10,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from derain.engines import Batch
+from derain.engines import ENGINES, Batch
 from derain.graph import split_convolutions
+from derain.models import Network
 from derain.models.blocks import on_padded
 from derain.weights.record import KEY, Record
 
@@ -73,7 +73,7 @@ def export(
     return write(target, network, record, precision, size)
 
 
-def to_onnx(path: Path, network: nn.Module, record: Record) -> float:
+def to_onnx(path: Path, network: Network[Any], record: Record) -> float:
     """Write a network as `.onnx` for images of any size, weights in f32.
 
     Args:
@@ -91,7 +91,7 @@ def to_onnx(path: Path, network: nn.Module, record: Record) -> float:
 
 
 def write(
-    target: Path, network: nn.Module, record: Record, precision: str, size: Size | None
+    target: Path, network: Network[Any], record: Record, precision: str, size: Size | None
 ) -> Agreement:
     """Write a network in the format of the target's suffix.
 
@@ -101,23 +101,22 @@ def write(
     Raises:
         ValueError: It disagrees with torch, or the size is below what the network takes.
     """
-    fold = getattr(network, "fold", None)
-    network = (fold() if fold else network).eval()
+    folded: nn.Module = network.fold().eval()
     if size:
         if min(size) < record.minimum_size:
             raise ValueError(f"{record.name} takes images from {record.minimum_size} pixels up")
-        network = PaddedNetwork(network, record.size_multiple).eval()
+        folded = PaddedNetwork(folded, record.size_multiple).eval()
         record = dataclasses.replace(record, size_multiple=1, minimum_size=1)
 
     def save(path: Path) -> None:
         if path.suffix == ".pt2":
-            save_program(path, network, record, precision, size)
+            save_program(path, folded, record, precision, size)
         else:
-            save_graph(path, onnx_graph(network, record, size), record, precision)
+            save_graph(path, onnx_graph(folded, record, size), record, precision)
 
     def reference(batch: Batch) -> Batch:
         with torch.inference_mode():
-            return network(torch.from_numpy(batch)).numpy()
+            return folded(torch.from_numpy(batch)).numpy()
 
     return save_checked(target, save, reference, record.size_multiple, precision, size)
 
@@ -330,13 +329,9 @@ def runners(path: Path) -> Iterator[RunBatch]:
         program = torch.export.load(path).module()
         yield lambda batch: program(torch.from_numpy(batch)).detach().numpy()
         return
-    from derain.engines.openvino import OpenVINOEngine
-
-    yield OpenVINOEngine(path, "f32")
-    if path.suffix == ".onnx" and find_spec("onnxruntime"):
-        from derain.engines.onnxruntime import ONNXRuntimeEngine
-
-        yield ONNXRuntimeEngine(path)
+    for spec in ENGINES.values():
+        if path.suffix in spec.suffixes and spec.installed:
+            yield spec.load(path, "cpu", "f32", None)
 
 
 def image(height: int, width: int) -> Batch:

@@ -34,6 +34,7 @@ TILE = 1024  # pixels
 WHOLE = TILE * TILE  # pixels; an image up to this size goes through in one piece
 SMALLEST = 64  # pixels; the smallest tile
 SMALLEST_AUTO = 256  # pixels; the smallest tile that a budget alone leads to
+BLEND = 16  # pixels over which one tile fades into the next
 BUDGET_FRACTION = 1 / 4  # of free memory, where no budget is given
 PROGRAM = 200_000_000  # bytes: Python, the libraries, a network's weights
 HELD = 10  # bytes per byte of a channel: what decoding, restoring and encoding hold of an image
@@ -337,16 +338,17 @@ class Restorer:
 def overlap_for(record: Record, tile_size: int) -> Overlap:
     """How tiles of a network overlap; docs/tiles.md has the measurements.
 
-    Convolutions feel a tile's border 64 pixels deep, and windows half of their size deeper; with
-    that left out, tiles give what the whole image gives. Means over the whole tile differ from
-    tile to tile at any depth: there an overlap serves to blend.
+    Where all that is nearer to a tile's border than the receptive radius is left out, tiles give
+    what the whole image gives. Of a network that reads the whole image they differ at any depth:
+    there an overlap serves to blend.
 
     Args:
         record: The record of the network.
         tile_size: Pixels; the overlap is at most half of it.
     """
-    window = record.options.get("window")
-    shared, margin = (128 + window, 56 + window // 2) if window else (64, 16)
+    radius = record.receptive_radius
+    margin = 16 if radius is None else max(radius - BLEND // 2, 0)
+    shared = 2 * margin + (2 * BLEND if radius is None else BLEND)
     fitting = min(shared, tile_size // 2)
     return Overlap(fitting, margin * fitting // shared)
 
@@ -379,9 +381,9 @@ def load(
     budget = parse_bytes(memory) if isinstance(memory, str) else memory
     name = str(name_or_path)
     if engine == "auto":
-        engine = catalog.engine_of(name)
+        engine = engines.engine_of(name)
     choice = engines.choose(device, engine)
-    path = catalog.find_weights(name, choice.engine)
+    path = engines.find_model(name, choice.engine)
     loaded = engines.load_engine(path, choice, precision, threads)
     return Restorer(
         loaded, choice, lambda: engines.load_engine(path, choice, "f32", threads), budget

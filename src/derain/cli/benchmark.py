@@ -38,7 +38,7 @@ def benchmark(
     engine: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[openvino|onnxruntime|torch|torch-published|torch-compiled]",
+            metavar="BACKEND",
             help="Measure this backend; may be repeated. torch-published is eager f32, as the "
             "papers' code runs. The default is all that are installed but torch-compiled.",
         ),
@@ -46,14 +46,14 @@ def benchmark(
     precision: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[f32|bf16]",
+            metavar="PRECISION",
             help="Measure this precision; may be repeated. The default is all that the device has.",
         ),
     ] = None,
     device: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[cpu|cuda|mps]",
+            metavar="DEVICE",
             help="Measure on this device; may be repeated. The default is the CPU and any GPU.",
         ),
     ] = None,

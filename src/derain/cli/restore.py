@@ -68,15 +68,11 @@ def restore(
     ] = DEFAULT,
     device: Annotated[
         str,
-        typer.Option(
-            metavar="[auto|cpu|cuda|cuda:N|mps]", help="Run on this device; auto takes a GPU."
-        ),
+        typer.Option(metavar="DEVICE", help="Run on this device; auto takes a GPU."),
     ] = "auto",
-    engine: Annotated[
-        str, typer.Option(metavar="[auto|openvino|torch|onnxruntime]", help="Run with this engine.")
-    ] = "auto",
+    engine: Annotated[str, typer.Option(metavar="ENGINE", help="Run with this engine.")] = "auto",
     precision: Annotated[
-        str, typer.Option(metavar="[auto|f32|bf16]", help="Compute in this precision.")
+        str, typer.Option(metavar="PRECISION", help="Compute in this precision.")
     ] = "auto",
     tile: Annotated[
         str, typer.Option(metavar="[auto|off|PIXELS]", help="Set the tile size.")

@@ -27,7 +27,8 @@ def synthesize(
         ),
     ],
     preset: Annotated[
-        str, typer.Option(help="Draw rain of this preset; --presets lists them.")
+        str,
+        typer.Option(metavar="PRESET", help="Draw rain of this preset; --presets lists them."),
     ] = "robust",
     presets: Annotated[
         bool,

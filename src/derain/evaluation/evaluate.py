@@ -16,11 +16,16 @@ from derain.data.layouts import Found, Item
 from derain.evaluation.cache import Cache, Key, Measurement, Note, content_of
 from derain.evaluation.models import EvaluationModel
 from derain.evaluation.sets import read_pair
-from derain.metrics import METRICS, ParametersError, bind, get_metric, get_protocol, quantise
+from derain.metrics import (
+    METRICS,
+    ParametersError,
+    bind,
+    default_metrics,
+    get_metric,
+    get_protocol,
+    quantise,
+)
 from derain.weights.record import Record
-
-WITH_TRUTH = ("psnr", "ssim", "fsim")  # measured unless other metrics are asked for
-WITHOUT_TRUTH = ("niqe", "sseq")
 
 Functions = dict[str, Callable[..., float]]
 
@@ -74,7 +79,7 @@ class Measured:
 class Plan:
     """What to measure, and how."""
 
-    metrics: tuple[str, ...] = ()  # empty: WITH_TRUTH or WITHOUT_TRUTH, by the set
+    metrics: tuple[str, ...] = ()  # empty: the defaults for the set
     protocol: str = "y"
     jobs: int = 1  # images measured at a time, beside the one in the network
     parameters: Path | None = None  # of NIQE and SSEQ
@@ -89,7 +94,7 @@ class Plan:
             ValueError: Unknown metric or protocol.
         """
         get_protocol(self.protocol)
-        names = self.metrics or (WITH_TRUTH if found.has_truth else WITHOUT_TRUTH)
+        names = self.metrics or default_metrics("evaluate", found.has_truth)
         functions: Functions = {}
         skipped: dict[str, str] = {}
         for name in names:

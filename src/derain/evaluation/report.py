@@ -18,12 +18,11 @@ from derain.evaluation.evaluate import ImageResult, Measured
 from derain.evaluation.published import MARKS
 from derain.evaluation.scatter import Level, Point, scatter
 from derain.evaluation.sets import read_pair
-from derain.evaluation.tables import DIGITS, Line, Table
+from derain.evaluation.tables import Line, Table
 from derain.metrics import METRICS
 from derain.metrics.folder import read_rgb
 
 QUALITY = 95  # of the WebP images in a report
-UNITS = {"psnr": "PSNR in dB", "niqe": "NIQE (lower is better)", "sseq": "SSEQ (lower is better)"}
 COSTS: tuple[tuple[str, str, Callable[[Line], float | None]], ...] = (
     ("GMACs", "GMACs (10^9 multiply-adds) at 512x384", lambda line: line.gmacs),
     ("parameters", "parameters, in millions", lambda line: (line.parameters or 0) / 1e6),
@@ -77,7 +76,6 @@ def render(results: Sequence[Table], about: dict[str, str]) -> str:
         },
         models=_models(results),
         data_urls=data_urls,
-        digits=DIGITS,
     )
 
 
@@ -109,7 +107,7 @@ def _environment() -> Any:
 def _cells(value: float | None, metric: str) -> str:
     if value is not None and math.isinf(value):
         return "∞"
-    return tables.number(value, DIGITS[metric])
+    return tables.number(value, METRICS[metric].digits)
 
 
 def _input_of(table: Table) -> dict[str, ImageResult]:
@@ -150,7 +148,7 @@ def plots(table: Table) -> list[tuple[str, str]]:
                     text = f"{line.name} {printed} [{line.note}]"
                     levels.append(Level(text, theirs, "published"))
         if any(point.kind == "measured" for point in points):
-            quality = UNITS.get(metric, metric.upper())
+            quality = METRICS[metric].axis
             drawn.append((name, scatter(points, levels, axis, quality, lower=lower)))
     return drawn
 
