@@ -5,6 +5,7 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -81,6 +82,7 @@ class Restorer:
             error.
         budget: Bytes of memory that the process may use, which the tile size follows; None for a
             quarter of what is free at each call.
+        name: What messages call the network; its record's name if empty.
     """
 
     def __init__(
@@ -89,9 +91,11 @@ class Restorer:
         choice: engines.Choice,
         reload: Callable[[], Engine] | None = None,
         budget: int | None = None,
+        name: str = "",
     ) -> None:
         self.engine, self.choice, self._reload = engine, choice, reload
         self.record, self.budget = engine.record, budget
+        self.name = name or self.record.name
         self._running = threading.Lock()
 
     @overload
@@ -300,7 +304,7 @@ class Restorer:
                 self.engine = self._reload()
                 result = self.engine(batch)
         if not np.isfinite(result).all():
-            raise ValueError("the network returned values that are not finite")
+            raise ValueError(f"{self.name}: the network returned values that are not finite")
         return result[0].transpose(1, 2, 0)[:height, :width]
 
     def _restore_pillow(self, image: Image.Image, options: RestoreOptions) -> Image.Image:
@@ -385,6 +389,5 @@ def load(
     choice = engines.choose(device, engine)
     path = engines.find_model(name, choice.engine)
     loaded = engines.load_engine(path, choice, precision, threads)
-    return Restorer(
-        loaded, choice, lambda: engines.load_engine(path, choice, "f32", threads), budget
-    )
+    reload = partial(engines.load_engine, path, choice, "f32", threads)
+    return Restorer(loaded, choice, reload, budget, path.name)
