@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.validation import mean_by_kind, validation
+from benchmarks.validation import header, row, validation
 from derain.restore import load
 from derain.training.recipe import read_recipe
 
@@ -63,14 +63,11 @@ def train(row: str, data: Path, run: Path) -> Path:
 def main() -> None:
     """Print the table."""
     data, runs = Path(sys.argv[1]), Path(sys.argv[2])
-    pairs, kinds = validation(read_recipe(RECIPES / "nafnet-small.toml"), data)
-    columns = sorted(set(kinds))
-    print("| | all |", " | ".join(columns), "|")
-    print("|---" * (2 + len(columns)) + "|")
-    for row in sys.argv[3:] or ROWS:
-        weights = train(row, data, runs / row.replace(" ", "-"))
-        means = mean_by_kind(load(str(weights), precision="f32"), pairs, kinds)
-        print(f"| {row} |", " | ".join(f"{value:.2f}" for value in means), "|", flush=True)
+    pairs = validation(read_recipe(RECIPES / "nafnet-small.toml"), data)
+    print(header("", pairs))
+    for name in sys.argv[3:] or ROWS:
+        weights = train(name, data, runs / name.replace(" ", "-"))
+        print(row(name, load(str(weights), precision="f32"), pairs), flush=True)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from derain.data.pairs import Pair
 from derain.metrics import psnr
 from derain.rain import RainSynthesizer
 from derain.restore import Restorer, load
-from derain.training.feed import open_split
 from derain.training.recipe import read_recipe
+from derain.training.sources import open_split
 from derain.weights.catalog import DEFAULT
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "nafnet-small.toml"

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks.validation import RECIPE, mean_by_kind, validation
+from benchmarks.validation import RECIPE, header, row, validation
 from derain.data.crops import to_tensor
 from derain.engines import find_model
 from derain.metrics import quantise
@@ -39,16 +39,13 @@ def restoring(network: nn.Module) -> Callable[[NDArray[np.uint8]], NDArray[np.ui
 
 def main() -> None:
     """Print the table."""
-    pairs, kinds = validation(read_recipe(RECIPE), Path(sys.argv[1]), 512)
+    pairs = validation(read_recipe(RECIPE), Path(sys.argv[1]), 512)
     trained, record = load_network(find_model((sys.argv[2:] or [DEFAULT])[0], "torch"))
-    columns = sorted(set(kinds))
-    print("| Window | all |", " | ".join(columns), "|")
-    print("|---" * (2 + len(columns)) + "|")
+    print(header("Window", pairs))
     for window in WINDOWS:
         network = build(record.network, **{**record.options, "window": window}).eval()
         network.load_state_dict(trained.state_dict())
-        means = mean_by_kind(restoring(network), pairs, kinds)
-        print(f"| {window} |", " | ".join(f"{value:.2f}" for value in means), "|", flush=True)
+        print(row(str(window), restoring(network), pairs), flush=True)
 
 
 if __name__ == "__main__":

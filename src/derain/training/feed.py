@@ -150,7 +150,8 @@ class CropBatches(Dataset[CropBatch]):
 def describe(error: Exception, name: str) -> str:
     """A line about an image that could not be used; an error of ours names it already."""
     text = one_line(str(error))
-    return text if name in text else f"{name}: {type(error).__name__}: {text}"
+    named = text.partition(": ")[0].endswith(name)
+    return text if named else f"{name}: {type(error).__name__}: {text}"
 
 
 def describe_memory(error: Exception) -> str:
@@ -192,7 +193,6 @@ class Feed(Iterator[tuple[Tensor, Tensor]]):
         self._skipped: set[str] = set()
         before = active_children()
         try:
-            torch.multiprocessing.Queue()  # needs /dev/shm; a loader would fail less clearly
             with _blocked_signals(), _plain_sigchld():
                 self._batches = iter(make_loader(crops, batches, world, workers))
         except OSError as error:
@@ -262,6 +262,8 @@ def make_loader(
     """Whole batches, made by workers; ``Feed`` says what its arguments are."""
     if workers is None:
         workers = max(1, min(8, (os.cpu_count() or 1) // (2 * world.size)))
+    if workers:
+        torch.multiprocessing.Queue()  # without shared memory the loader would fail less clearly
     forks = workers and "fork" in torch.multiprocessing.get_all_start_methods()
     return DataLoader(
         CropBatches(crops),
