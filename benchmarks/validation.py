@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from derain.data.pairs import Pair
+from derain.io.pairs import Pair
 from derain.metrics import psnr
 from derain.restore import load
 from derain.training.feed import LISTS, VALIDATION_SIZE, read_sources

@@ -12,8 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from derain import engines, images
+from derain import engines
 from derain.engines import Engine
+from derain.io.decode import DecodedImage, read_image
+from derain.io.encode import grey_of, write_image
+from derain.io.levels import quantise
+from derain.io.pillow import check_mode, plain_mode
 from derain.memory import free_bytes, parse_bytes, ran_out
 from derain.tiles import Overlap, Tile, pad, restore_tiled
 from derain.weights import catalog
@@ -77,16 +81,16 @@ class Restorer:
         if isinstance(image, str | Path):
             source = Path(image)
             target = source.with_name(f"{source.stem}_derained{source.suffix}")
-            decoded = images.read(source)
-            images.write(target, self.restore(decoded, tile=tile, strength=strength))
+            decoded = read_image(source)
+            write_image(target, self.restore(decoded, tile=tile, strength=strength))
             return target
         if isinstance(image, Image.Image):
             return self._restore_pillow(image, tile, strength)
         return self._restore_array(np.asarray(image), tile, strength)
 
     def restore(
-        self, image: images.DecodedImage, *, tile: int | str = "auto", strength: float = 1.0
-    ) -> images.DecodedImage:
+        self, image: DecodedImage, *, tile: int | str = "auto", strength: float = 1.0
+    ) -> DecodedImage:
         """A decoded image -> the same without rain."""
         return replace(image, pixels=self.restore_pixels(image.pixels, tile, strength))
 
@@ -111,12 +115,12 @@ class Restorer:
     def _restore_in_tiles(
         self, pixels: NDArray[Any], tile_size: int, strength: float
     ) -> NDArray[Any]:
-        top = np.float32(np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
+        top = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
         height, width = pixels.shape[:2]
         result = np.empty_like(pixels)
 
         def read(rows: slice, columns: slice) -> Tile:
-            return pixels[rows, columns].astype(np.float32) / top
+            return pixels[rows, columns].astype(np.float32) / np.float32(top)
 
         strips = restore_tiled(
             self._run, read, (height, width), tile_size,
@@ -126,8 +130,7 @@ class Restorer:
             rows = slice(first, first + len(strip))
             if strength < 1:
                 strip = strength * strip + (1 - strength) * read(rows, slice(None))
-            np.clip(strip, 0, 1, out=strip)
-            result[rows] = np.floor(strip * top + 0.5) if top > 1 else strip
+            result[rows] = quantise(strip, top) if top > 1 else np.clip(strip, 0, 1)
         return result
 
     def tile_for(self, height: int, width: int, tile: int | str = "auto", itemsize: int = 1) -> int:
@@ -185,11 +188,14 @@ class Restorer:
         return result[0].transpose(1, 2, 0)[:height, :width]
 
     def _restore_pillow(self, image: Image.Image, tile: int | str, strength: float) -> Image.Image:
-        images.check_supported(image, "image", max_pixels=image.width * image.height)
+        try:
+            check_mode(image)
+        except ValueError as error:
+            raise ValueError(f"image: {error}") from None
         if image.mode == "I;16":
             deep = self._restore_array(np.asarray(image), tile, strength)
             return Image.fromarray(deep)
-        mode = images.plain_mode(image)
+        mode = plain_mode(image)
         array = np.asarray(image if image.mode == mode else image.convert(mode))
         if mode == "LA":
             grey = self._restore_array(array[..., 0], tile, strength)
@@ -210,7 +216,7 @@ class Restorer:
             raise ValueError(f"a float array must be in [0, 1]: {array.min()} .. {array.max()}")
         if array.ndim == 2:
             rgb = self.restore_pixels(np.repeat(array[..., None], 3, axis=2), tile, strength)
-            return images.grey_of(rgb) if array.dtype.kind == "u" else rgb.mean(2, array.dtype)
+            return grey_of(rgb) if array.dtype.kind == "u" else rgb.mean(2, array.dtype)
         result = array.copy()
         result[..., :3] = self.restore_pixels(array[..., :3], tile, strength)
         return result

@@ -70,5 +70,5 @@ def test_a_bad_image_is_listed_and_the_rest_is_done(derain, clean, tmp_path):
     code, _, err = derain("synthesize", clean, "-o", tmp_path / "out")
     assert code == 1
     assert "2 pairs written" in err
-    assert "text.png: cannot be read" in err
+    assert "text.png: not an image" in err
     assert "tiny.png: 8x8 px is too small" in err

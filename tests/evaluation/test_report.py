@@ -12,7 +12,7 @@ from derain.data.layouts import find_set
 from derain.evaluation import report, tables
 from derain.evaluation.evaluate import Plan, evaluate
 from derain.evaluation.models import EvaluationModel, rainy_input
-from derain.metrics.folder import read_rgb
+from derain.io.decode import read_rgb
 
 Maker = Callable[..., EvaluationModel]
 

@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from derain.atomic import write_atomically
+from derain.io.atomic import write_atomically
 from derain.training.journal import read_metrics
 
 AXES = {"step": "steps", "minutes": "minutes of training"}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from derain.atomic import write_atomically
+from derain.io.atomic import write_atomically
 from derain.losses import weighted
 from derain.training.checkpoint import keep_newest, name_of, newest_intact, save_checkpoint
 from derain.training.feed import (

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from derain.atomic import write_atomically
 from derain.data.crops import to_tensor
-from derain.data.pairs import Pair
+from derain.io.atomic import write_atomically
+from derain.io.pairs import Pair
 from derain.training.feed import to_float
 
 SAMPLES = 4  # pairs shown

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from derain.atomic import write_atomically
+from derain.io.atomic import write_atomically
 from derain.models import build
 from derain.weights.record import KEY, Record, read_safetensors_record
 
