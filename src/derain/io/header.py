@@ -218,12 +218,12 @@ def _png_dpi(body: bytes) -> tuple[float, float] | None:
     if len(body) != 9 or body[8] != 1:
         return None
     across, down = struct.unpack_from(">II", body)
-    return _dpi(across * 0.0254, down * 0.0254)
+    return possible_dpi(across * 0.0254, down * 0.0254)
 
 
-def _dpi(across: float, down: float) -> tuple[float, float] | None:
-    """A resolution, if it is one."""
-    return (across, down) if min(across, down) >= 1 and max(across, down) < 1e5 else None
+def possible_dpi(across: float, down: float) -> tuple[float, float] | None:
+    """A resolution in dots per inch, if it is one: 1 and less stand for unknown, NaN for 0/0."""
+    return (across, down) if 1 < across < 1e5 and 1 < down < 1e5 else None
 
 
 def _jpeg(data: bytes) -> Header:
@@ -250,7 +250,7 @@ def _jpeg(data: bytes) -> Header:
         elif marker == 0xE0 and body[:5] == b"JFIF\0" and len(body) >= 12:
             unit, across, down = struct.unpack_from(">BHH", body, 7)
             factor = {1: 1.0, 2: 2.54}.get(unit, 0.0)
-            dpi = _dpi(across * factor, down * factor)
+            dpi = possible_dpi(across * factor, down * factor)
         elif marker == 0xE1 and body[:6] == b"Exif\0\0":
             exif = exif or body[6:]
         elif marker == 0xE1 and body[:29] == b"http://ns.adobe.com/xap/1.0/\0":
@@ -320,7 +320,7 @@ def _bmp(data: bytes) -> Header:
         "BMP", width, abs(height),
         opencv=compression == 0 and bits in (1, 4, 8, 24),
         densest=SPARSEST if compression in (1, 2) else 8 / max(bits, 1),
-        dpi=_dpi(across * 0.0254, down * 0.0254),
+        dpi=possible_dpi(across * 0.0254, down * 0.0254),
     )  # fmt: skip
 
 

@@ -6,7 +6,6 @@ never guesses, so no other program can be started, and its global limit plays no
 
 import io
 import logging
-import math
 import threading
 import warnings
 from collections.abc import Iterator
@@ -32,7 +31,7 @@ from PIL import (
 from derain.io.codecs import DIRECTORIES, EXIF_TAGS
 from derain.io.exif import ORIENTATION
 from derain.io.formats import one_line
-from derain.io.header import Header
+from derain.io.header import Header, possible_dpi
 
 log = logging.getLogger(__name__)
 
@@ -162,8 +161,7 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
     """The resolution, if it is a possible one."""
     match image.info.get("dpi"):
         case (across, down):
-            dots = float(across), float(down)
-            return dots if all(math.isfinite(d) and 1 <= d < 1e5 for d in dots) else None
+            return possible_dpi(float(across), float(down))
     return None
 
 
