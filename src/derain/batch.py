@@ -2,6 +2,7 @@
 
 import glob
 import itertools
+import os
 import sys
 import time
 import urllib.parse
@@ -71,9 +72,11 @@ def expand_inputs(
     """
     for entry in inputs:
         path = Path(entry)
-        if entry == PIPE or is_url(entry) or path.is_file():
+        # Unlike Path's methods these say False to names that the system does not allow.
+        is_file, is_folder = os.path.isfile(entry), os.path.isdir(entry)  # noqa: PTH112, PTH113
+        if entry == PIPE or is_url(entry) or is_file:
             yield entry, None, ""
-        elif path.is_dir():
+        elif is_folder:
             problems: list[str] = []
             found = sorted(list_images(path, recursive, problems.append))
             yield from ((str(f), path, "") for f in found)
@@ -89,7 +92,7 @@ def expand_inputs(
             if not matches:
                 yield entry, None, f"{entry}: nothing matches"
         else:
-            yield entry, None, f"{entry}: no such file or folder"
+            yield entry, None, f"{entry or repr(entry)}: no such file or folder"
 
 
 def plan(

@@ -95,6 +95,7 @@ def restore(
     """
     from derain import batch
     from derain.cli.console import note, progress
+    from derain.io.pairs import is_image_name
     from derain.restore import load
 
     warnings.showwarning = lambda message, *_: note(f"warning: {message}")
@@ -102,7 +103,9 @@ def restore(
         format, quality, tile, strength, overwrite, skip_existing, max_pixels
     )
     todo, failed = batch.plan(inputs, out, recursive=recursive, suffix=suffix, format=format)
-    if any(job.target is None for job in todo) and sys.stdout.isatty():
+    if log and is_image_name(log.name):
+        raise ValueError(f"--log {log}: would write into an image; choose another name")
+    if any(job.target is None for job in todo) and (sys.stdout is None or sys.stdout.isatty()):
         raise ValueError("an image would go to the terminal; redirect it or name a file with -o")
     restorer = load(model, device=device, precision=precision, engine=engine, memory=memory)
     restorer.tile_for(1, 1, tile)  # a wrong --tile is said once, before the first image

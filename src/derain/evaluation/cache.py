@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from derain.io.atomic import write_atomically
+from derain.io.header import read_file
 from derain.io.pairs import PairPath
 from derain.weights.record import Record, parse_record
 
@@ -38,9 +39,9 @@ class Measurement(NamedTuple):
 
 def content_of(item: PairPath) -> str:
     """The sha256 of a pair's files: another image under the same name is another image."""
-    digest = hashlib.sha256(item.path.read_bytes())
+    digest = hashlib.sha256(read_file(item.path))
     if item.clean and item.clean != item.path:
-        digest.update(item.clean.read_bytes())
+        digest.update(read_file(item.clean))
     return digest.hexdigest()
 
 

@@ -13,8 +13,18 @@ MAX_PIXELS = 250_000_000  # of an image of any format, unless the caller sets an
 MAX_LENGTH = 1 << 20  # pixels of a height or width; OpenCV's own limit
 
 
+def printable(text: str) -> str:
+    """Text with control characters, which file names may hold, written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class ImageError(ValueError):
     """An image that cannot be read or written; one line that names it and the way out."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 def one_line(error: BaseException) -> str:

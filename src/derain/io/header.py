@@ -78,7 +78,7 @@ def read_header(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Header:
         _check(header, len(data), max_pixels)
     except ValueError as error:
         raise ImageError(f"{name}: {one_line(error)}") from None
-    except (struct.error, IndexError):
+    except Exception:  # an offset, a length or a number that leads out of the file
         raise ImageError(f"{name}: {_CUT}") from None
     return replace(header, payload=header.payload or data)
 
@@ -396,14 +396,15 @@ def _tiff(data: bytes) -> Header:
     ):  # fmt: skip
         raise ValueError("16-bit TIFF of this kind is not supported; convert it to 16-bit RGB")
     plain = (photometric, samples) in ((0, 1), (1, 1), (2, 3), (3, 1)) and set(bits) <= {1, 8}
+    # OpenCV multiplies 8-bit colours by their alpha.
+    plain &= _EXTRA not in tags and compression in (*_TIFF_RATIOS, *_FAX)
     densest = _TIFF_RATIOS.get(compression, SPARSEST) * 8 / (depth * samples)
     turned = 2 <= orientation <= 8
     if turned and data[2:4] in (b"+\0", b"\0+"):
         raise ValueError("BigTIFF with an orientation is not supported; convert it to TIFF")
     return Header(
         "TIFF", width, height, max(depth, 8), orientation if turned else 1,
-        # OpenCV multiplies 8-bit colours by their alpha.
-        opencv=depth == 16 or (plain and _EXTRA not in tags and compression in _TIFF_RATIOS),
+        opencv=depth == 16 or plain,
         inverted=depth == 16 and photometric == 0,
         frames=pages,
         densest=SPARSEST if compression in _FAX else densest,

@@ -186,20 +186,27 @@ def _resume(out: Path, settings: dict[str, Any], save_rain: bool) -> set[str]:
     """
     out.mkdir(parents=True, exist_ok=True)
     manifest = out / "manifest.jsonl"
-    lines = manifest.read_text("utf-8").splitlines(keepends=True) if manifest.exists() else []
+    text = manifest.read_bytes().decode("utf-8", "replace") if manifest.exists() else ""
+    lines = text.splitlines(keepends=True)
     folders = ("clean", "rainy", "rain") if save_rain else ("clean", "rainy")
     kept: dict[str, str] = {}
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         if not line.endswith("\n"):
             continue
-        record = json.loads(line)
+        try:
+            record = json.loads(line)
+            file, made_with = Path(record["file"]), {key: record[key] for key in settings}
+        except (ValueError, TypeError, KeyError):
+            raise ValueError(
+                f"{manifest}: line {number} is damaged; choose another folder"
+            ) from None
         for key, value in settings.items():
-            if record[key] != value:
+            if made_with[key] != value:
                 raise ValueError(
-                    f"{out} was made with {key} {record[key]!r}, not {value!r}: "
+                    f"{out} was made with {key} {made_with[key]!r}, not {value!r}: "
                     "choose another folder"
                 )
-        if all((out / folder / record["file"]).exists() for folder in folders):
+        if all((out / folder / file).exists() for folder in folders):
             kept[record["file"]] = line
     if list(kept.values()) != lines:
         write_atomically(manifest, "".join(kept.values()).encode())
