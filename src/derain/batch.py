@@ -17,7 +17,7 @@ from derain.io.decode import DecodedImage, decode_image
 from derain.io.download import download
 from derain.io.encode import QUALITY, encode_image
 from derain.io.formats import FORMATS, MAX_PIXELS, ImageError, one_line
-from derain.io.header import read_file, read_stream
+from derain.io.gate import read_file, read_stream
 from derain.io.pairs import list_images
 from derain.restore import Cancelled, Restorer
 

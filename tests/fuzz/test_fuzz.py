@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from derain.io.decode import decode_image
 from derain.io.encode import encode_image
 from derain.io.formats import FORMATS, ImageError
-from derain.io.header import MAX_LENGTH, read_header
+from derain.io.gate import MAX_LENGTH, read_header
 
 BOUNDED = settings(
     max_examples=1000, deadline=10_000, derandomize=True, database=None,
@@ -24,7 +24,7 @@ STARTS = [data[:40] for data in corpus().values()]
 
 def read(data: bytes) -> bool:
     """Decode and encode; False where the file is refused."""
-    image = None
+    image, message = None, ""
     try:
         image = decode_image(data, "name.x")
     except ImageError as error:

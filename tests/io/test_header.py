@@ -16,7 +16,8 @@ from PIL import Image
 
 from derain.io.decode import decode_image
 from derain.io.formats import FORMATS, ImageError
-from derain.io.header import MAX_PAGES, read_header
+from derain.io.gate import read_header
+from derain.io.header import MAX_PAGES
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
 IMAGE = Image.fromarray(PIXELS)

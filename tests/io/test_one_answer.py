@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from derain.metrics.folder import compare_folders
 
 
 @pytest.fixture
-def expected(tmp_path: Path) -> dict[str, NDArray[np.uint8]]:
+def expected(tmp_path: Path) -> dict[str, NDArray[Any]]:
     """Four unusual files in ``in/``, and what they show at 8 bits, by other means than ours."""
     coarse = np.random.default_rng(0).integers(0, 256, (8, 12, 3), np.uint8)
     image = cv2.resize(coarse, (96, 64), interpolation=cv2.INTER_CUBIC)
@@ -70,7 +71,7 @@ def test_restore_metrics_evaluate_synthesize_and_train_agree(derain, expected, t
         assert np.array_equal(trained[name], pixels)
 
 
-def trained_on(folder: Path) -> dict[str, NDArray[np.uint8]]:
+def trained_on(folder: Path) -> dict[str, NDArray[Any]]:
     """The clean images that a training draws its crops from, by name."""
     pytest.importorskip("torch")
     from derain.data.layouts import list_clean

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from derain.io.atomic import write_atomically
-from derain.io.header import read_file
+from derain.io.gate import read_file
 from derain.io.pairs import PairPath
 from derain.weights.record import Record, parse_record
 

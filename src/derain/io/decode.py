@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from derain.io.exif import upright_exif
 from derain.io.formats import MAX_PIXELS, ImageError, one_line
-from derain.io.header import Header, read_file, read_header
+from derain.io.gate import read_file, read_header
+from derain.io.header import Header
 from derain.io.levels import to_8_bits
 
 Image8 = NDArray[np.uint8]  # (H, W, 3) RGB

@@ -1,31 +1,25 @@
-"""The gate: what an image file claims to be, checked before any decoder sees it.
+"""What the headers of image files say, format by format, for the gate.
 
-A file is known by its first bytes, never by its name, and only the formats listed here go on.
-Lengths inside the file must lie within it, its height, width and pages within limits, and its
-pixels must be as many as so many bytes can hold. Nothing is allocated that the file does not have.
-Metadata are taken out here too, so their types are known.
+Every function takes a whole file and allocates nothing that the file does not have; whatever leads
+out of it is an exception. Metadata are taken out too, so their types are known.
 
-Sources: PNG (ISO 15948), JPEG (ITU-T T.81), JFIF, EXIF 2.32, GIF89a, TIFF 6 and BigTIFF, WebP's
-container (RFC 9649), JPEG 2000 (ITU-T T.800), HEIF's boxes (ISO 23008-12).
+Sources: PNG (ISO 15948), JPEG (ITU-T T.81), JFIF, EXIF 2.32, GIF89a, WebP's container (RFC 9649),
+JPEG 2000 (ITU-T T.800), HEIF's boxes (ISO 23008-12).
 """
 
 import re
 import struct
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import BinaryIO
+from dataclasses import dataclass
 
-from derain.io.exif import ORIENTATION, orientation_of, upright_exif
-from derain.io.formats import MAX_LENGTH, MAX_PIXELS, ImageError, one_line
+from derain.io.exif import orientation_of
 
 MAX_METADATA = 16_000_000  # bytes of a colour profile or XMP packet that is stored compressed
 MAX_PAGES = 1000  # that are counted
 MAX_SCANS = 100  # of a progressive JPEG, each of which passes over the whole image
 SPARSEST = 50_000  # pixels per byte: sparser files of formats without a bound are not believed
 
-_CUT = "damaged image: cut off"
+CUT = "damaged image: cut off"
 
 
 @dataclass(frozen=True)
@@ -55,99 +49,8 @@ class Header:
         return (self.width, self.height) if turned else (self.height, self.width)
 
 
-def read_header(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Header:
-    """Recognise and check the bytes of an image file.
-
-    Args:
-        data: The whole file.
-        name: What messages call it.
-        max_pixels: Refuse larger images.
-
-    Raises:
-        ImageError: Not an image of a known format, damaged, animated, of a kind that is not
-            supported, or too large; names the file and the way out.
-    """
-    if not data:
-        raise ImageError(f"{name}: empty file")
-    parse = next((parse for magic, parse in PARSERS if re.match(magic, data, re.DOTALL)), None)
-    if parse is None:
-        hint = " (HEIC: convert it first)" if data[4:8] == b"ftyp" else ""
-        raise ImageError(f"{name}: not an image that derain can read{hint}")
-    try:
-        header = parse(data)
-        _check(header, len(data), max_pixels)
-    except ValueError as error:
-        raise ImageError(f"{name}: {one_line(error)}") from None
-    except Exception:  # an offset, a length or a number that leads out of the file
-        raise ImageError(f"{name}: {_CUT}") from None
-    return replace(header, payload=header.payload or data)
-
-
-def read_file(path: Path, max_pixels: int = MAX_PIXELS) -> bytes:
-    """The bytes of an image file, unless no image within the limit could fill so many.
-
-    Raises:
-        ImageError: It cannot be read, or is too large; names it.
-    """
-    limit = _most_bytes(max_pixels)
-    try:
-        if path.stat().st_size <= limit:
-            return path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"{path}: {error.strerror or one_line(error)}") from None
-    raise ImageError(f"{path}: larger than an image of {max_pixels / 1e6:g} megapixels can be")
-
-
-def read_stream(file: BinaryIO, name: str, max_pixels: int = MAX_PIXELS) -> bytes:
-    """The rest of an open file, unless no image within the limit could fill so many bytes.
-
-    Raises:
-        ImageError: It is too large; names it.
-    """
-    limit, size = _most_bytes(max_pixels), 0
-    parts: list[bytes] = []
-    while part := file.read(1 << 20):  # a larger read would take its memory at once
-        parts.append(part)
-        size += len(part)
-        if size > limit:
-            text = f"larger than an image of {max_pixels / 1e6:g} megapixels can be"
-            raise ImageError(f"{name}: {text}")
-    return b"".join(parts)
-
-
-def _most_bytes(max_pixels: int) -> int:
-    """Of an image file: 16 bits and four channels, not compressed, and metadata."""
-    return 8 * max_pixels + 4 * MAX_METADATA
-
-
-def inspect_image(path: Path, max_pixels: int = MAX_PIXELS) -> Header:
-    """The header of an image file, without decoding it. Raises as ``read_header``."""
-    return read_header(read_file(path, max_pixels), str(path), max_pixels)
-
-
-def _check(header: Header, size: int, max_pixels: int) -> None:
-    width, height = header.width, header.height
-    if header.frames > 1:
-        many = f"more than {MAX_PAGES}" if header.frames > MAX_PAGES else f"{header.frames}"
-        raise ValueError(f"has {many} pages or frames; split it first")
-    if width < 1 or height < 1:
-        raise ValueError(f"damaged image: {width}x{height} pixels")
-    if width * height > max_pixels:
-        raise ValueError(
-            f"{width}x{height} is over the limit of {max_pixels / 1e6:g} megapixels; "
-            "--max-pixels raises it"
-        )
-    if max(width, height) > MAX_LENGTH:
-        raise ValueError(
-            f"{width}x{height} is too long or too wide; the limit is {MAX_LENGTH} pixels"
-        )
-    if width * height > header.densest * size:
-        raise ValueError(f"damaged image: {size} bytes cannot hold {width}x{height} pixels")
-    if header.bits > 16:
-        raise ValueError(f"{header.bits} bits per channel are not supported; convert to 16")
-
-
-def _png(data: bytes) -> Header:
+def parse_png(data: bytes) -> Header:
+    """Header of a PNG; all chunks are walked, and only those that pixels need go on."""
     view, position, chunks = memoryview(data), 8, 0
     kept: list[memoryview] = [view[:8]]
     found: dict[bytes, bytes] = {}
@@ -157,7 +60,7 @@ def _png(data: bytes) -> Header:
         end = position + 12 + length
         chunks += 1
         if end > len(data):
-            raise ValueError(_CUT)
+            raise ValueError(CUT)
         if chunks > 1000 + len(data) // 1000:
             raise ValueError("damaged image: too many chunks")
         if (kind == b"IHDR") != (chunks == 1):
@@ -226,14 +129,15 @@ def possible_dpi(across: float, down: float) -> tuple[float, float] | None:
     return (across, down) if 1 < across < 1e5 and 1 < down < 1e5 else None
 
 
-def _jpeg(data: bytes) -> Header:
+def parse_jpeg(data: bytes) -> Header:
+    """Header of a JPEG; its segments are walked up to the first scan, and its end looked for."""
     position, size = 2, None
     exif = xmp = dpi = None
     profile: dict[int, bytes] = {}
     while True:
         position = data.find(b"\xff", position)
         if position < 0:
-            raise ValueError(_CUT)
+            raise ValueError(CUT)
         marker = data[position + 1]
         if marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD8:  # fillers, no length
             position += 1 if marker == 0xFF else 2
@@ -242,7 +146,7 @@ def _jpeg(data: bytes) -> Header:
         body = data[position + 4 : position + 2 + length]
         position += 2 + length
         if marker == 0xD9 or position > len(data):
-            raise ValueError(_CUT)
+            raise ValueError(CUT)
         if marker == 0xDA:
             break
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
@@ -261,7 +165,7 @@ def _jpeg(data: bytes) -> Header:
         raise ValueError("damaged image: no frame")
     # Inside coded data 0xff stands only before 0 and restart markers.
     if data.find(b"\xff\xd9", position) < 0:
-        raise ValueError(_CUT)
+        raise ValueError(CUT)
     if data.count(b"\xff\xda", position) > MAX_SCANS:
         raise ValueError(f"damaged image: more than {MAX_SCANS} scans")
     bits, height, width, components = size
@@ -278,17 +182,18 @@ def _jpeg(data: bytes) -> Header:
     )  # fmt: skip
 
 
-def _webp(data: bytes) -> Header:
+def parse_webp(data: bytes) -> Header:
+    """Header of a WebP: the larger of the container's and the image's own size."""
     end = 8 + struct.unpack_from("<I", data, 4)[0]
     if end > len(data):
-        raise ValueError(_CUT)
+        raise ValueError(CUT)
     position, frames, width, height = 12, 0, 0, 0
     found: dict[bytes, bytes] = {}
     while position + 8 <= end:
         kind, length = struct.unpack_from("<4sI", data, position)
         start = position + 8
         if start + length > end:
-            raise ValueError(_CUT)
+            raise ValueError(CUT)
         sizes = (0, 0)
         if kind == b"VP8X":
             sizes = [1 + int.from_bytes(data[start + k : start + k + 3], "little") for k in (4, 7)]
@@ -309,7 +214,8 @@ def _webp(data: bytes) -> Header:
     )  # fmt: skip
 
 
-def _bmp(data: bytes) -> Header:
+def parse_bmp(data: bytes) -> Header:
+    """Header of a BMP of any version."""
     (size,) = struct.unpack_from("<I", data, 14)
     if size == 12:
         width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
@@ -327,11 +233,15 @@ def _bmp(data: bytes) -> Header:
 _PNM = re.compile(rb"P([1-6])" + 3 * rb"(?:(?:\s|#[^\r\n]*[\r\n])+(\d{1,10}))?")
 
 
-def _pnm(data: bytes) -> Header:
-    kind, *numbers = (_PNM.match(data) or [None]).groups()  # type: ignore[union-attr]
+def parse_pnm(data: bytes) -> Header:
+    """Header of a PBM, PGM or PPM, binary or plain."""
+    match = _PNM.match(data)
+    if match is None:
+        raise ValueError(CUT)
+    kind, *numbers = match.groups()
     plain, bitmap = kind < b"4", kind in b"14"
     if None in numbers[: 2 if bitmap else 3]:
-        raise ValueError(_CUT)
+        raise ValueError(CUT)
     width, height, top = int(numbers[0]), int(numbers[1]), 1 if bitmap else int(numbers[2])
     if not bitmap and top not in (255, 65535) and (plain or not 0 < top < 255):
         raise ValueError(f"values up to {top} are not supported; convert to 255 or 65535")
@@ -344,7 +254,8 @@ def _pnm(data: bytes) -> Header:
     )  # fmt: skip
 
 
-def _gif(data: bytes) -> Header:
+def parse_gif(data: bytes) -> Header:
+    """Header of a GIF: its screen, or a frame that reaches beyond it."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     position, frames = 13 + _gif_palette(flags), 0
     while position < len(data) and data[position] != 0x3B and frames <= MAX_PAGES:
@@ -361,7 +272,7 @@ def _gif(data: bytes) -> Header:
             position += 1 + length
         position += 1
     if not frames:
-        raise ValueError(_CUT)
+        raise ValueError(CUT)
     return Header("GIF", width, height, opencv=False, frames=frames, densest=3000)
 
 
@@ -370,77 +281,8 @@ def _gif_palette(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-# TIFF tags
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 256, 257, 258, 259, 262, 277
-_PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _EXTRA, _SAMPLE_FORMAT = 284, 322, 323, 338, 339
-_FAX = (2, 3, 4)
-# Compression -> bytes that one byte can stand for: none, LZW, deflate twice, PackBits, JPEG
-_TIFF_RATIOS = {1: 1, 5: 2731, 8: 1032, 32946: 1032, 32773: 64, 7: 1800}
-
-
-def _tiff(data: bytes) -> Header:
-    tags, pages = _tiff_directories(data)
-    width, height = tags[_WIDTH][0], tags[_HEIGHT][0]
-    bits, samples = tags.get(_BITS, [1]), tags.get(_SAMPLES, [1])[0]
-    compression, photometric = tags.get(_COMPRESSION, [1])[0], tags.get(_PHOTOMETRIC, [1])[0]
-    orientation = tags.get(ORIENTATION, [1])[0]
-    tile = tags.get(_TILE_WIDTH, [0])[0] * tags.get(_TILE_HEIGHT, [0])[0]
-    depth = max(bits)
-    if not 1 <= samples <= 5 or depth < 1:
-        raise ValueError(f"TIFF of {samples} channels is not supported; convert it to RGB")
-    if tile > 4 * width * height + (1 << 22):
-        raise ValueError("damaged image: tiles larger than the image")
-    if 8 < depth <= 16 and (
-        set(bits) != {16} or set(tags.get(_SAMPLE_FORMAT, [1])) != {1} or photometric > 2
-        or samples not in (1, 3, 4) or tags.get(_PLANAR, [1])[0] != 1
-    ):  # fmt: skip
-        raise ValueError("16-bit TIFF of this kind is not supported; convert it to 16-bit RGB")
-    plain = (photometric, samples) in ((0, 1), (1, 1), (2, 3), (3, 1)) and set(bits) <= {1, 8}
-    # OpenCV multiplies 8-bit colours by their alpha.
-    plain &= _EXTRA not in tags and compression in (*_TIFF_RATIOS, *_FAX)
-    densest = _TIFF_RATIOS.get(compression, SPARSEST) * 8 / (depth * samples)
-    turned = 2 <= orientation <= 8
-    if turned and data[2:4] in (b"+\0", b"\0+"):
-        raise ValueError("BigTIFF with an orientation is not supported; convert it to TIFF")
-    return Header(
-        "TIFF", width, height, max(depth, 8), orientation if turned else 1,
-        opencv=depth == 16 or plain,
-        inverted=depth == 16 and photometric == 0,
-        frames=pages,
-        densest=SPARSEST if compression in _FAX else densest,
-        payload=(turned and upright_exif(data)) or b"",  # decoders would turn some of them
-    )  # fmt: skip
-
-
-def _tiff_directories(data: bytes) -> tuple[dict[int, list[int]], int]:
-    """The numbers in a TIFF's first directory, at most 8 of a tag, and how many there are."""
-    order = "<" if data[:2] == b"II" else ">"
-    big = struct.unpack_from(order + "H", data, 2)[0] == 43
-    pointer, number, entry = ("Q", "Q", 20) if big else ("I", "H", 12)
-    codes = {1: "B", 3: "H", 4: "I", 16: "Q"}
-    (offset,) = struct.unpack_from(order + pointer, data, 8 if big else 4)
-    tags: dict[int, list[int]] = {}
-    seen: set[int] = set()
-    while offset and offset not in seen and len(seen) <= MAX_PAGES:
-        (entries,) = struct.unpack_from(order + number, data, offset)
-        first = offset + struct.calcsize(number)
-        for start in range(first, first + entry * min(entries, 65535), entry) if not seen else ():
-            tag, kind, count = struct.unpack_from(order + "HH" + pointer, data, start)
-            if kind in codes and count:
-                value = start + 4 + struct.calcsize(pointer)
-                if count * struct.calcsize(codes[kind]) > struct.calcsize(pointer):
-                    (value,) = struct.unpack_from(order + pointer, data, value)
-                code = f"{order}{min(count, 8)}{codes[kind]}"
-                if value + struct.calcsize(code) <= len(data):
-                    tags.setdefault(tag, list(struct.unpack_from(code, data, value)))
-        seen.add(offset)
-        (offset,) = struct.unpack_from(order + pointer, data, first + entry * entries)
-    if _WIDTH not in tags or _HEIGHT not in tags:
-        raise ValueError("damaged image: no size")
-    return tags, len(seen)
-
-
-def _jpeg2000(data: bytes) -> Header:
+def parse_jpeg2000(data: bytes) -> Header:
+    """Header of a JPEG 2000, in its container or without."""
     start = data.find(b"\xff\x4f\xff\x51") + 4
     if start < 4:
         raise ValueError("damaged image: no codestream")
@@ -460,7 +302,8 @@ def _jpeg2000(data: bytes) -> Header:
     return Header("JPEG2000", width, height, opencv=False)
 
 
-def _avif(data: bytes) -> Header:
+def parse_avif(data: bytes) -> Header:
+    """Header of an AVIF: the largest image in its container."""
     position, meta = 0, b""
     while position + 8 <= len(data) and not meta:
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -473,18 +316,3 @@ def _avif(data: bytes) -> Header:
     rotation = meta.find(b"irot")
     quarters = meta[rotation + 4] & 3 if rotation >= 0 else 0  # counter-clockwise
     return Header("AVIF", width, height, orientation=(1, 8, 3, 6)[quarters], opencv=False)
-
-
-# The first bytes of a file -> what reads its header. Formats that start other programs in Pillow
-# (EPS) or that nobody photographs in are not here.
-PARSERS: tuple[tuple[bytes, Callable[[bytes], Header]], ...] = (
-    (rb"\x89PNG\r\n\x1a\n", _png),
-    (rb"\xff\xd8\xff", _jpeg),
-    (rb"RIFF....WEBP", _webp),
-    (rb"II\*\0|MM\0\*|II\+\0|MM\0\+", _tiff),
-    (rb"BM", _bmp),
-    (rb"P[1-6][\s#]", _pnm),
-    (rb"GIF8[79]a", _gif),
-    (rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51", _jpeg2000),
-    (rb"....ftyp(?:avi[fs]|.{8,56}?avi[fs])", _avif),
-)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from derain.io.decode import Image8, read_rgb
 from derain.io.formats import SUFFIXES, ImageError
-from derain.io.header import inspect_image
+from derain.io.gate import inspect_image
 
 Half = Literal["", "left", "right"]
 
