@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from derain.data.crops import center_crop
-from derain.data.pairs import Pair
+from derain.io.pairs import Pair
 from derain.metrics import psnr
 from derain.rain import RainSynthesizer
 from derain.restore import Restorer, load

@@ -329,12 +329,12 @@ def test_every_listed_model_loads():
 
 def test_a_jpeg_through_memory_equals_the_array_path(restorer):
     """Reading a file and handing over its pixels are the same path."""
-    from derain import images
+    from derain.io.decode import decode_image
 
     pixels = np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
-    decoded = images.decode(buffer.getvalue(), "x")
+    decoded = decode_image(buffer.getvalue(), "x")
     assert np.array_equal(restorer.restore(decoded).pixels, restorer(pixels))
 
 

@@ -13,8 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from derain import engines, images
+from derain import engines
 from derain.engines import Engine
+from derain.io.decode import DecodedImage, read_image
+from derain.io.encode import grey_of, write_image
+from derain.io.levels import quantise
+from derain.io.pillow import check_mode, plain_mode
 from derain.memory import free_bytes, parse_bytes, ran_out
 from derain.scales import (
     RainLayer,
@@ -142,15 +146,13 @@ class Restorer:
             target = source.with_name(f"{source.stem}_derained{source.suffix}")
             if target.exists() and not overwrite:
                 raise FileExistsError(f"{target}: exists already; overwrite=True replaces it")
-            images.write(target, self.restore(images.read(source), options))
+            write_image(target, self.restore(read_image(source), options))
             return target
         if isinstance(image, Image.Image):
             return self._restore_pillow(image, options)
         return self._restore_array(np.asarray(image), options)
 
-    def restore(
-        self, image: images.DecodedImage, options: RestoreOptions = DEFAULTS
-    ) -> images.DecodedImage:
+    def restore(self, image: DecodedImage, options: RestoreOptions = DEFAULTS) -> DecodedImage:
         """A decoded image -> the same without rain."""
         return replace(image, pixels=self.restore_pixels(image.pixels, options))
 
@@ -185,7 +187,7 @@ class Restorer:
         options: RestoreOptions,
     ) -> NDArray[Any]:
         """Estimate the rain from the coarsest scale to the finest; take it away at full size."""
-        top = np.float32(np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
+        top = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
         height, width = pixels.shape[:2]
         overlap, multiple = overlap_for(self.record, tile_size), self.record.size_multiple
         sizes = {scale: (-(-height // scale), -(-width // scale)) for scale in scales}
@@ -193,7 +195,7 @@ class Restorer:
         done = 0
 
         def read(rows: slice, columns: slice) -> Tile:
-            return pixels[rows, columns].astype(np.float32) / top
+            return pixels[rows, columns].astype(np.float32) / np.float32(top)
 
         def run(tile: Tile) -> Tile:
             nonlocal done
@@ -221,8 +223,7 @@ class Restorer:
             if options.strength != 1:
                 rainy = read(rows, slice(0, width))
                 strip = rainy + np.float32(options.strength) * (strip - rainy)
-            np.clip(strip, 0, 1, out=strip)
-            result[rows] = np.floor(strip * top + 0.5) if top > 1 else strip
+            result[rows] = quantise(strip, top) if top > 1 else np.clip(strip, 0, 1)
         return result
 
     def scales_for(self, height: int, width: int, scales: str = "auto") -> tuple[int, ...]:
@@ -308,11 +309,14 @@ class Restorer:
         return result[0].transpose(1, 2, 0)[:height, :width]
 
     def _restore_pillow(self, image: Image.Image, options: RestoreOptions) -> Image.Image:
-        images.check_supported(image, "image", max_pixels=image.width * image.height)
+        try:
+            check_mode(image)
+        except ValueError as error:
+            raise ValueError(f"image: {error}") from None
         if image.mode == "I;16":
             deep = self._restore_array(np.asarray(image), options)
             return Image.fromarray(deep)
-        mode = images.plain_mode(image)
+        mode = plain_mode(image)
         array = np.asarray(image if image.mode == mode else image.convert(mode))
         if mode == "LA":
             grey = self._restore_array(array[..., 0], options)
@@ -333,7 +337,7 @@ class Restorer:
             raise ValueError(f"a float array must be in [0, 1]: {array.min()} .. {array.max()}")
         if array.ndim == 2:
             rgb = self.restore_pixels(np.repeat(array[..., None], 3, axis=2), options)
-            return images.grey_of(rgb) if array.dtype.kind == "u" else rgb.mean(2, array.dtype)
+            return grey_of(rgb) if array.dtype.kind == "u" else rgb.mean(2, array.dtype)
         result = array.copy()
         result[..., :3] = self.restore_pixels(array[..., :3], options)
         return result

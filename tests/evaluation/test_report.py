@@ -14,8 +14,8 @@ from derain.data.layouts import find_set
 from derain.evaluation import report, tables
 from derain.evaluation.evaluate import Plan, evaluate
 from derain.evaluation.models import EvaluationModel, rainy_input
+from derain.io.decode import read_rgb
 from derain.metrics import METRICS, Metric
-from derain.metrics.folder import read_rgb
 
 Maker = Callable[..., EvaluationModel]
 
@@ -82,7 +82,7 @@ def test_restored_images_are_kept_and_mended(built: list[tables.Table], engine: 
     kept[0].write_bytes(b"rubbish")
     assert report.render(built, {}) == first
     assert engine.calls == calls + 1
-    rainy = read_rgb(row.item.rainy)
+    rainy = read_rgb(row.item.path)
     x = rainy / 255
     expected = np.floor(255 * (x - 0.5 * np.maximum(x - 0.7, 0)) + 0.5)
     restored = report.restored(line.result, row, rainy)

@@ -88,13 +88,13 @@ def benchmark(
     Backends run in turn and are compared with the machine's rate of matrix products.
     """
     import derain
-    from derain.atomic import write_atomically
     from derain.benchmark import figure, machine
     from derain.benchmark.compare import BenchmarkReport, Wanted, compare_backends
     from derain.benchmark.curve import curve as measure_curve
     from derain.benchmark.measure import BenchmarkSettings
     from derain.cli.console import note
     from derain.cli.export import parse_size
+    from derain.io.atomic import write_atomically
 
     sizes = [parsed for text in size or ["384x512"] if (parsed := parse_size(text))]
     if len(sizes) < len(size or []):

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from derain.io.formats import printable
+
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def note(text: str) -> None:
-    """Print a line on stderr, above a progress bar if one is shown."""
-    err.print(text, markup=False)
+    """Print text on stderr, above a progress bar if one is shown."""
+    err.print("\n".join(map(printable, text.split("\n"))), markup=False)
 
 
 class _Notes(logging.Handler):

@@ -106,13 +106,16 @@ def restore(
     """
     from derain import batch
     from derain.cli.console import log_to_terminal, note, progress
+    from derain.io.pairs import is_image_name
     from derain.restore import RestoreOptions, load
 
     log_to_terminal()
     options = RestoreOptions(tile, scales, strength)
     settings = batch.BatchSettings(format, quality, options, overwrite, skip_existing, max_pixels)
     todo, failed = batch.plan(inputs, out, recursive=recursive, suffix=suffix, format=format)
-    if any(job.target is None for job in todo) and sys.stdout.isatty():
+    if log and is_image_name(log.name):
+        raise ValueError(f"--log {log}: would write into an image; choose another name")
+    if any(job.target is None for job in todo) and (sys.stdout is None or sys.stdout.isatty()):
         raise ValueError("an image would go to the terminal; redirect it or name a file with -o")
     restorer = load(model, device=device, precision=precision, engine=engine, memory=memory)
     restorer.tile_for(1, 1, tile)  # a wrong option is said once, before the first image

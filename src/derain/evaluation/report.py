@@ -1,7 +1,6 @@
 """The HTML report: one file that opens from disk, with all its images inside."""
 
 import base64
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,17 +9,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from derain import images
 from derain.evaluation import tables
 from derain.evaluation.evaluate import ImageResult, Measured
 from derain.evaluation.published import MARKS
 from derain.evaluation.scatter import Level, Point, scatter
 from derain.evaluation.sets import read_pair
 from derain.evaluation.tables import Line, Table
+from derain.io.decode import DecodedImage, read_rgb
+from derain.io.encode import encode_pixels, write_image
 from derain.metrics import METRICS
-from derain.metrics.folder import read_rgb
 
 QUALITY = 95  # of the WebP images in a report
 COSTS: tuple[tuple[str, str, Callable[[Line], float | None]], ...] = (
@@ -203,12 +201,11 @@ def restored(result: Measured, row: ImageResult, rainy: NDArray[Any]) -> NDArray
         return read_rgb(path)
     except ValueError:  # not there yet, or damaged
         image = result.model(rainy)
-        images.write(path, images.DecodedImage(image, "PNG"))
+        write_image(path, DecodedImage(image, "PNG"))
         return image
 
 
 def data_url(image: NDArray[np.uint8]) -> str:
     """An image (H, W, 3) as a data: URL."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "WEBP", quality=QUALITY, method=2)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    data = encode_pixels(image, "WEBP", quality=QUALITY, method=2)
+    return "data:image/webp;base64," + base64.b64encode(data).decode()

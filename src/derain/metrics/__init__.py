@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from derain.io.levels import quantise
 from derain.metrics import niqe as _niqe
 from derain.metrics import sseq as _sseq
 from derain.metrics.fsim import fsim, fsimc
-from derain.metrics.inputs import AnyImage, quantise
+from derain.metrics.inputs import AnyImage
 from derain.metrics.niqe import niqe
 from derain.metrics.parameters import ParametersError, fetch_parameters
 from derain.metrics.protocols import PROTOCOLS, Protocol, get_protocol

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from derain.io.levels import quantise
 from derain.rain import augment, blending
 from derain.rain.arrays import ImageF, Layer
 from derain.rain.presets import MIXTURES, PRESETS, LayerPreset, Mixture, Preset, ScenePreset
@@ -198,5 +199,5 @@ def _check_unit(name: str, values: NDArray[Any]) -> None:
 def _like(values: ImageF, image: NDArray[Any]) -> NDArray[Any]:
     """Give float values the shape and dtype of `image`; they are rounded once, here."""
     if image.dtype == np.uint8:
-        values = np.floor(np.clip(values, 0, 1) * 255 + 0.5)
+        return quantise(values).reshape(image.shape)
     return values.astype(image.dtype).reshape(image.shape)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from derain.atomic import write_atomically
+from derain.io.atomic import write_atomically
 from derain.models import Network, build
 from derain.models.cost import cost
 from derain.weights.headers import read_record
