@@ -163,10 +163,10 @@ def test_an_unexpected_error_of_one_image_is_its_failure(tmp_path, monkeypatch):
     restorer = derain.load(device="cpu", precision="f32")
     restore = restorer.restore
 
-    def odd(image, **options):
+    def odd(image, options):
         if not calls.append(1) and len(calls) == 1:
             raise struct.error("odd")
-        return restore(image, **options)
+        return restore(image, options)
 
     calls: list[int] = []
     monkeypatch.setattr(restorer, "restore", odd)
