@@ -24,7 +24,7 @@ from derain.weights.files import load_network
 
 KILLS = ["training", "training", "worker"] * 10
 SMALL = [
-    "--set", "options={width=8, lstm_widths=[8, 8, 8], fine_modules=1}", "--set", "steps=1500",
+    "--set", "options={width=8, lstm_widths=[8, 8, 8], fine_modules=1}", "--set", "steps=600",
     "--set", "compile=false", "--set", "precision=f32", "--set", "data.validation=4",
 ]  # fmt: skip
 COMMON = ["--checkpoint-minutes", "0.02", "--device", "cpu", "--no-onnx", "--workers", "1"]

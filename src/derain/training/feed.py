@@ -208,12 +208,13 @@ class Feed(Iterator[tuple[Tensor, Tensor]]):
             TrainingFailed: There is none: a worker died, memory ran out, too many images are
                 broken; says which.
         """
+        batch = CropBatch(torch.empty(0), torch.empty(0), [])
         try:
             batch = next(self._batches)
         except StopIteration:
             raise
         except Exception as error:  # torch tells of a dead worker in a RuntimeError of its own
-            raise TrainingFailed(self._death() or one_line(str(error))) from None
+            batch = batch._replace(failure=self._death() or one_line(str(error)))
         for line in batch.skipped:
             if line not in self._skipped:
                 self._skipped.add(line)
@@ -235,10 +236,10 @@ class Feed(Iterator[tuple[Tensor, Tensor]]):
     def close(self) -> None:
         """End the workers, whatever state they are in."""
         with _plain_sigchld():
+            self._batches = iter(())  # torch tells the workers to end, and waits some seconds
             for worker in self._workers:
-                worker.kill()  # they are deaf to SIGTERM, and hold nothing that could be lost
+                worker.kill()  # those that did not; they are deaf to SIGTERM
                 worker.join(5)
-        self._batches = iter(())
 
 
 def save_batch(path: Path, crops: Crops, batches: Batches, step: int) -> None:
