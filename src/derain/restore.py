@@ -182,7 +182,7 @@ class Restorer:
                 self.engine = self._reload()
                 result = self.engine(batch)
         if not np.isfinite(result).all():
-            raise ValueError("the network returned values that are not finite")
+            raise ValueError(f"{record.name}: the network returned values that are not finite")
         return result[0].transpose(1, 2, 0)[:height, :width]
 
     def _restore_pillow(self, image: Image.Image, tile: int | str, strength: float) -> Image.Image:
