@@ -17,6 +17,7 @@ from derain.export import to_onnx  # noqa: E402
 from derain.models import MODELS, Entry, Network, build  # noqa: E402
 from derain.models.network import check_contract  # noqa: E402
 from derain.weights.files import describe, save_weights  # noqa: E402
+from derain.weights.record import Record  # noqa: E402
 
 FAMILIES = {entry.network: name for name, entry in reversed(MODELS.items())}
 
@@ -120,7 +121,7 @@ def test_a_new_network_is_one_class_and_one_row(monkeypatch, tmp_path):
     ("kind", "words"),
     [
         (Mute, "Mute.receptive_radius is missing: it says how tiles overlap"),
-        (Odd, r"Odd.size_multiple must be in 1..1024: 0"),
+        (Odd, "Odd.size_multiple must be a whole number of at least 1: 0"),
     ],
 )
 def test_what_a_network_lacks_is_named_before_it_is_used(kind, words, monkeypatch):
@@ -129,6 +130,28 @@ def test_what_a_network_lacks_is_named_before_it_is_used(kind, words, monkeypatc
         build("toy")
 
 
-def test_a_plain_module_is_no_network():
-    with pytest.raises(ValueError, match=r"Conv2d is no derain.models.Network"):
-        check_contract(torch.nn.Conv2d(3, 3, 1))
+class Sorting(Toy):
+    """One whose operator no exporter knows."""
+
+    def forward(self, image: Any) -> Any:
+        return image - torch.tensor(np.sort(self.layer(image).detach().numpy()))
+
+
+def test_a_network_that_cannot_be_exported_is_named(tmp_path):
+    network = Sorting(ToyConfig()).eval()
+    record = Record("toy", "toy")
+    with pytest.raises(ValueError, match=r"^toy: torch cannot export it: .+") as caught:
+        to_onnx(tmp_path / "toy.onnx", network, record)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_plain_module_is_no_network(tmp_path):
+    plain: Any = torch.nn.Conv2d(3, 3, 1)
+    for use in (
+        lambda: check_contract(plain),
+        lambda: describe(plain, "x", "x", {}),
+        lambda: to_onnx(tmp_path / "x.onnx", plain, Record("x", "x")),
+    ):
+        with pytest.raises(ValueError, match=r"Conv2d is no derain.models.Network"):
+            use()

@@ -23,6 +23,7 @@ from derain.engines import ENGINES, Batch
 from derain.graph import split_convolutions
 from derain.models import Network
 from derain.models.blocks import on_padded
+from derain.models.network import check_contract
 from derain.weights.record import KEY, Record
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
@@ -85,7 +86,7 @@ def to_onnx(path: Path, network: Network[Any], record: Record) -> float:
         The largest difference from torch.
 
     Raises:
-        ValueError: It is above ``TOLERANCE``; nothing is written.
+        ValueError: It is above ``TOLERANCE``, or torch cannot export it; nothing is written.
     """
     return write(path, network, record, "f32", None).difference
 
@@ -101,6 +102,7 @@ def write(
     Raises:
         ValueError: It disagrees with torch, or the size is below what the network takes.
     """
+    check_contract(network)
     folded: nn.Module = network.fold().eval()
     if size:
         if min(size) < record.minimum_size:
@@ -180,8 +182,12 @@ class HalfPrecisionWeights(nn.Module):
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Silence what torch says about its exporters and about packages that are not needed."""
+def exporting(record: Record) -> Iterator[None]:
+    """Silence what torch says about its exporters, and tell in one line why one failed.
+
+    Raises:
+        ValueError: One did; names the network and torch's reason.
+    """
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -189,6 +195,11 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except ImportError:
+        raise
+    except Exception as error:  # exporters' errors share no other base; the cause says more
+        lines = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(f"{record.network}: torch cannot export it: {lines[0]}") from error
     finally:
         log.setLevel(level)
 
@@ -215,7 +226,7 @@ def example(
 def onnx_graph(network: nn.Module, record: Record, size: Size | None) -> onnx.ModelProto:
     """The network as an ONNX graph."""
     image, dynamic = example(record, size)
-    with quiet():
+    with exporting(record):
         program = torch.onnx.export(
             network, (image,), dynamo=True, dynamic_shapes=(dynamic,) if dynamic else None,
             verbose=False, input_names=["rainy"], output_names=["derained"],
@@ -269,7 +280,7 @@ def save_program(
     if precision != "f32":
         network = HalfPrecisionWeights(network, PRECISIONS[precision]).eval()
     image, dynamic = example(record, size, least=2)  # torch takes a length of 1 for a constant
-    with quiet(), torch.no_grad():
+    with exporting(record), torch.no_grad():
         program = torch.export.export(
             network, (image,), dynamic_shapes=(dynamic,) if dynamic else None, strict=False
         )

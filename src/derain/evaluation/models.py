@@ -127,7 +127,7 @@ def evaluation_model(what: str, settings: InferenceSettings | None = None) -> Ev
 
     def load() -> Restorer:
         loaded = engines.load_engine(file, choice, settings.precision, settings.threads)
-        return Restorer(loaded, choice)
+        return Restorer(loaded, choice, name=name)
 
     where = f"{choice.engine} {choice.device} {settings.precision}"
     return EvaluationModel(name, file, load, where, settings.tile)
@@ -184,4 +184,4 @@ def load_authors(path: Path, choice: engines.Choice, settings: InferenceSettings
     entry = convert.convert(path).name
     record = describe(network, path.stem, entry, {}, trained_on=trained_on, licence="unknown")
     engine = TorchEngine(network, record, choice.device, "f32", settings.threads)
-    return Restorer(engine, choice)
+    return Restorer(engine, choice, name=path.name)

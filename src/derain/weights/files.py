@@ -13,6 +13,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from derain.io.atomic import write_atomically
 from derain.models import Network, build
 from derain.models.cost import cost
+from derain.models.network import check_contract
 from derain.weights.headers import read_record
 from derain.weights.record import KEY, Record
 
@@ -49,7 +50,12 @@ def describe(
         entry: Its name in ``derain.models.MODELS``.
         options: Changes to that entry's configuration.
         **known: Further fields of ``Record``.
+
+    Raises:
+        ValueError: The network lacks something that ``Network`` says, or a field holds what it may
+            not; names it.
     """
+    check_contract(network)
     counted = cost(network, 384, 512)
     return Record(
         name,
