@@ -80,7 +80,7 @@ def restore(
     scales: Annotated[
         str,
         typer.Option(
-            metavar="[auto|1|2,1|4,2|...]",
+            metavar="[auto|FACTORS]",
             help="Look for rain at these fractions of the size, the coarsest first: 2 is half the "
             "height and width. auto follows the size of the image.",
         ),
