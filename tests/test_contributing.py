@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 STEP = re.compile(
     r"^(?:Write `(?P<new>[^`]+)`|In `(?P<old>[^`]+)`, below `(?P<line>[^`]+)`):\n\n"
-    r"```python\n(?P<code>.*?)```$",
+    r"```(?:python)?\n(?P<code>.*?)```$",
     re.MULTILINE | re.DOTALL,
 )
 

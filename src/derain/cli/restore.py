@@ -81,8 +81,8 @@ def restore(
         str,
         typer.Option(
             metavar="[auto|FACTORS]",
-            help="Look for rain at these fractions of the size, the coarsest first: 2 is half the "
-            "height and width. auto follows the size of the image.",
+            help="Look for rain at these fractions of the size, such as 4,2,1, the coarsest first: "
+            "2 is half the height and width. auto follows the size of the image.",
         ),
     ] = "auto",
     memory: Annotated[
