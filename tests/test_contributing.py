@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -18,10 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 STEP = re.compile(
     r"^(?:Write `(?P<new>[^`]+)`|In `(?P<old>[^`]+)`, below `(?P<line>[^`]+)`):\n\n"
-    r"```python\n(?P<code>.*?)```$",
+    r"```(?:python)?\n(?P<code>.*?)```$",
     re.MULTILINE | re.DOTALL,
 )
-Run = Callable[..., str]
 
 
 def follow(root: Path) -> None:
@@ -36,21 +34,29 @@ def follow(root: Path) -> None:
             path.write_text(text.replace(step["line"] + "\n", f"{step['line']}\n{step['code']}"))
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A command line of the copy in which every walk was followed."""
-    root = tmp_path_factory.mktemp("walks")
-    shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    follow(root)
-    environment = {**os.environ, "PYTHONPATH": str(root / "src"), "COLUMNS": "200"}
+class Copy:
+    """A copy of the package in which every walk was followed."""
 
-    def derain(*arguments: object) -> str:
-        command = [sys.executable, "-m", "derain", *map(str, arguments)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    def __init__(self, root: Path) -> None:
+        shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        follow(root)
+        self.environment = {**os.environ, "PYTHONPATH": str(root / "src"), "COLUMNS": "200"}
+
+    def python(self, *arguments: object) -> str:
+        done = subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            env=self.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    return derain
+    def __call__(self, *arguments: object) -> str:
+        return self.python("-m", "derain", *arguments)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    return Copy(tmp_path_factory.mktemp("walks"))
 
 
 @pytest.fixture
@@ -63,13 +69,25 @@ def pairs(tmp_path: Path) -> Path:
 
 
 def test_every_walk_has_its_steps():
-    assert len(re.findall(r"^(?:Write|In) `", TEXT, re.MULTILINE)) == len(STEP.findall(TEXT)) == 11
+    assert len(re.findall(r"^(?:Write|In) `", TEXT, re.MULTILINE)) == len(STEP.findall(TEXT)) == 12
 
 
-def test_the_network_is_listed_with_its_cost(run):
-    pytest.importorskip("torch")
-    row = next(line for line in run("models", "--all").splitlines() if "shallow" in line)
-    assert row.split()[1] == "443"  # 3*8*9 + 8 + 8*3*9 + 3
+def test_the_network_is_in_the_table_and_exports(run, pairs):
+    torch = pytest.importorskip("torch")
+    code = (
+        "from derain.models import MODELS, build; from derain.weights.files import *\n"
+        "network = build('shallow'); assert MODELS['shallow'].source == 'an example'\n"
+        "record = describe(network, 'tiny', 'shallow', {}); assert record.parameters == 443\n"
+        "save_weights('tiny.safetensors', network.state_dict(), record)"
+    )
+    assert torch
+    run.python(
+        "-c",
+        "from pathlib import Path\n" + code.replace("'tiny.safe", f"Path('{pairs}') / 'tiny.safe"),
+    )
+    run("export", pairs / "tiny.safetensors", "-o", pairs / "tiny.onnx")
+    run("restore", pairs / "mine" / "clean", "--model", pairs / "tiny.onnx", "-o", pairs / "out")
+    assert (pairs / "out" / "a.png").is_file()
 
 
 def test_the_metric_is_measured_and_reported(run, pairs):
