@@ -15,7 +15,7 @@ import torch
 from skimage import data
 
 from derain.data.crops import Crops, Source, to_tensor
-from derain.data.pairs import Pair
+from derain.io.pairs import Pair
 from derain.losses import weighted
 from derain.models import build
 from derain.models.blocks import channels_last

@@ -16,10 +16,11 @@ from torch import nn
 
 from benchmarks.validation import RECIPE, header, row, validation
 from derain.data.crops import to_tensor
+from derain.engines import find_model
 from derain.metrics import quantise
 from derain.models import build
 from derain.training.recipe import read_recipe
-from derain.weights.catalog import DEFAULT, find_weights
+from derain.weights.catalog import DEFAULT
 from derain.weights.files import load_network
 
 WINDOWS = (None, 128, 192, 256, 384)
@@ -39,7 +40,7 @@ def restoring(network: nn.Module) -> Callable[[NDArray[np.uint8]], NDArray[np.ui
 def main() -> None:
     """Print the table."""
     pairs = validation(read_recipe(RECIPE), Path(sys.argv[1]), 512)
-    trained, record = load_network(find_weights((sys.argv[2:] or [DEFAULT])[0], "torch"))
+    trained, record = load_network(find_model((sys.argv[2:] or [DEFAULT])[0], "torch"))
     print(header("Window", pairs))
     for window in WINDOWS:
         network = build(record.network, **{**record.options, "window": window}).eval()

@@ -10,7 +10,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from derain.engines import Batch
+from derain.engines import ENGINES, Batch
 from derain.graph import split_convolutions
+from derain.models import Network
 from derain.models.blocks import on_padded
+from derain.models.network import check_contract
 from derain.weights.record import KEY, Record
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
@@ -73,7 +74,7 @@ def export(
     return write(target, network, record, precision, size)
 
 
-def to_onnx(path: Path, network: nn.Module, record: Record) -> float:
+def to_onnx(path: Path, network: Network[Any], record: Record) -> float:
     """Write a network as `.onnx` for images of any size, weights in f32.
 
     Args:
@@ -85,13 +86,13 @@ def to_onnx(path: Path, network: nn.Module, record: Record) -> float:
         The largest difference from torch.
 
     Raises:
-        ValueError: It is above ``TOLERANCE``; nothing is written.
+        ValueError: It is above ``TOLERANCE``, or torch cannot export it; nothing is written.
     """
     return write(path, network, record, "f32", None).difference
 
 
 def write(
-    target: Path, network: nn.Module, record: Record, precision: str, size: Size | None
+    target: Path, network: Network[Any], record: Record, precision: str, size: Size | None
 ) -> Agreement:
     """Write a network in the format of the target's suffix.
 
@@ -101,23 +102,23 @@ def write(
     Raises:
         ValueError: It disagrees with torch, or the size is below what the network takes.
     """
-    fold = getattr(network, "fold", None)
-    network = (fold() if fold else network).eval()
+    check_contract(network)
+    folded: nn.Module = network.fold().eval()
     if size:
         if min(size) < record.minimum_size:
             raise ValueError(f"{record.name} takes images from {record.minimum_size} pixels up")
-        network = PaddedNetwork(network, record.size_multiple).eval()
+        folded = PaddedNetwork(folded, record.size_multiple).eval()
         record = dataclasses.replace(record, size_multiple=1, minimum_size=1)
 
     def save(path: Path) -> None:
         if path.suffix == ".pt2":
-            save_program(path, network, record, precision, size)
+            save_program(path, folded, record, precision, size)
         else:
-            save_graph(path, onnx_graph(network, record, size), record, precision)
+            save_graph(path, onnx_graph(folded, record, size), record, precision)
 
     def reference(batch: Batch) -> Batch:
         with torch.inference_mode():
-            return network(torch.from_numpy(batch)).numpy()
+            return folded(torch.from_numpy(batch)).numpy()
 
     return save_checked(target, save, reference, record.size_multiple, precision, size)
 
@@ -181,8 +182,12 @@ class HalfPrecisionWeights(nn.Module):
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Silence what torch says about its exporters and about packages that are not needed."""
+def exporting(record: Record) -> Iterator[None]:
+    """Silence what torch says about its exporters, and tell in one line why one failed.
+
+    Raises:
+        ValueError: One did; names the network and torch's reason.
+    """
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -190,6 +195,11 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except ImportError:
+        raise
+    except Exception as error:  # exporters' errors share no other base; the cause says more
+        lines = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(f"{record.network}: torch cannot export it: {lines[0]}") from error
     finally:
         log.setLevel(level)
 
@@ -216,7 +226,7 @@ def example(
 def onnx_graph(network: nn.Module, record: Record, size: Size | None) -> onnx.ModelProto:
     """The network as an ONNX graph."""
     image, dynamic = example(record, size)
-    with quiet():
+    with exporting(record):
         program = torch.onnx.export(
             network, (image,), dynamo=True, dynamic_shapes=(dynamic,) if dynamic else None,
             verbose=False, input_names=["rainy"], output_names=["derained"],
@@ -270,7 +280,7 @@ def save_program(
     if precision != "f32":
         network = HalfPrecisionWeights(network, PRECISIONS[precision]).eval()
     image, dynamic = example(record, size, least=2)  # torch takes a length of 1 for a constant
-    with quiet(), torch.no_grad():
+    with exporting(record), torch.no_grad():
         program = torch.export.export(
             network, (image,), dynamic_shapes=(dynamic,) if dynamic else None, strict=False
         )
@@ -330,13 +340,9 @@ def runners(path: Path) -> Iterator[RunBatch]:
         program = torch.export.load(path).module()
         yield lambda batch: program(torch.from_numpy(batch)).detach().numpy()
         return
-    from derain.engines.openvino import OpenVINOEngine
-
-    yield OpenVINOEngine(path, "f32")
-    if path.suffix == ".onnx" and find_spec("onnxruntime"):
-        from derain.engines.onnxruntime import ONNXRuntimeEngine
-
-        yield ONNXRuntimeEngine(path)
+    for spec in ENGINES.values():
+        if path.suffix in spec.suffixes and spec.installed:
+            yield spec.load(path, "cpu", "f32", None)
 
 
 def image(height: int, width: int) -> Batch:

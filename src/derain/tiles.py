@@ -105,16 +105,26 @@ def restore_tiled(
         below = strip[bottom - top :]
 
 
+def count_tiles(size: tuple[int, int], tile: int, overlap: Overlap, multiple: int = 1) -> int:
+    """How many tiles `restore_tiled` runs for an image of (H, W)."""
+    starts = [divide(length, tile, overlap.shared, multiple)[0] for length in size]
+    return len(starts[0]) * len(starts[1])
+
+
+def padded_size(height: int, width: int, multiple: int, minimum: int) -> tuple[int, int]:
+    """The height and width that `pad` extends an image to."""
+    rows, columns = (-(-max(n, minimum) // multiple) * multiple for n in (height, width))
+    return rows, columns
+
+
 def pad(image: NDArray[Any], multiple: int, minimum: int) -> NDArray[Any]:
     """Extend (h, w, 3) at the bottom and right to a height and width that divide by ``multiple``.
 
     Reflects, where the image is large enough; else repeats its last row and column.
     """
-    height, width = (max(length, minimum) for length in image.shape[:2])
-    extra = [
-        -(-length // multiple) * multiple - have
-        for length, have in zip((height, width), image.shape[:2], strict=True)
-    ]
+    height, width = image.shape[:2]
+    wanted = padded_size(height, width, multiple, minimum)
+    extra = [length - have for length, have in zip(wanted, (height, width), strict=True)]
     if extra == [0, 0]:
         return image
     fits = all(e < have for e, have in zip(extra, image.shape[:2], strict=True))

@@ -20,7 +20,7 @@ def test_cells_in_full_change_nothing_but_the_work():
     for name, weight in network.named_parameters():
         if ".conv.bias" in name:
             torch.nn.init.normal_(weight)  # so that gates differ
-    folded = network.fold()  # type: ignore[operator]
+    folded = network.fold()
     image = torch.rand(1, 3, 32, 48)
     with torch.inference_mode():
         ours = folded(image)

@@ -26,7 +26,7 @@ def test_its_numbers_fit_together(derain, tmp_path):
     assert code == 0, err
     report = json.loads(path.read_text())
     assert [row["engine"] for row in report["rows"]] == ["openvino", "onnxruntime"]
-    flop = 2 * cost(build("mspfn-lite").fold(), 64, 96).macs  # type: ignore[operator]
+    flop = 2 * cost(build("mspfn-lite").fold(), 64, 96).macs
     rate = report["matrix_gflop_per_second"]["cpu f32"]
     for row in report["rows"]:
         assert (row["height"], row["width"], row["runs"]) == (60, 96, 3)
@@ -76,7 +76,7 @@ def test_the_curve_ends_when_its_time_is_over(derain, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--engine", "caffe"], "unknown engine 'caffe'; known: openvino, onnxruntime, torch"),
+        (["--engine", "caffe"], "unknown engine 'caffe'; known: openvino, torch, onnxruntime"),
         (["--precision", "f8"], "unknown precision 'f8'; known: f32, bf16"),
         (["--size", "dynamic"], "--size must be HEIGHTxWIDTH here"),
         (["--engine", "onnxruntime", "--precision", "bf16", "--device", "cpu"], "nothing can run"),

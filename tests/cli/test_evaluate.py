@@ -104,7 +104,7 @@ def test_data_check(root: Path) -> None:
     assert any("side by side, clean on the left" in line for line in lines)
     (root / "Rain100H" / "rainy" / "2.png").unlink()
     broken = check("check", root)
-    assert "2.png: no matching" in broken.stderr + broken.stdout
+    assert "2.png: no matching image" in broken.stderr + broken.stdout
     assert "Rain100H" not in check("check", root, "--set", "test100").stdout
     assert "no public set in it" in str(
         check("check", root.parent / "sets" / "Rain100H" / "clean").exception

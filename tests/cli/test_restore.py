@@ -224,3 +224,22 @@ def test_an_unwritable_folder_is_named(derain, tmp_path):
     code, _, err = derain("restore", image(tmp_path / "a.jpg"), "-o", target)
     assert code == 1
     assert target in err
+
+
+def test_a_log_is_never_written_into_an_image(derain, tmp_path):
+    source = image(tmp_path / "a.jpg")
+    before = source.read_bytes()
+    code, _, err = derain("restore", source, "--log", source)
+    assert code == 1
+    assert "would write into an image" in err
+    assert source.read_bytes() == before
+
+
+def test_odd_names_are_said_in_one_line(derain, tmp_path):
+    odd = tmp_path / "a\n\x1b[31m[red]b.png"
+    odd.write_bytes(b"no image")
+    code, _, err = derain("restore", odd, tmp_path / ("x" * 300), "--device", "cpu")
+    assert code == 1
+    assert "\x1b" not in err
+    assert "a\\n\\x1b[31m[red]b.png: not an image" in err
+    assert f"{'x' * 300}: no such file or folder" in err

@@ -70,5 +70,15 @@ def test_a_bad_image_is_listed_and_the_rest_is_done(derain, clean, tmp_path):
     code, _, err = derain("synthesize", clean, "-o", tmp_path / "out")
     assert code == 1
     assert "2 pairs written" in err
-    assert "text.png: cannot be read" in err
+    assert "text.png: not an image" in err
     assert "tiny.png: 8x8 px is too small" in err
+
+
+def test_a_damaged_manifest_is_named(derain, clean, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    for text in ("nonsense\n", "[1]\n", '{"file": "a.png"}\n', "\xff\n"):
+        (out / "manifest.jsonl").write_text(text, "latin-1")
+        code, _, err = derain("synthesize", clean, "-o", out)
+        assert code == 1
+        assert "manifest.jsonl: line 1 is damaged" in err

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 from torch.utils.data import DataLoader  # noqa: E402
 
 from derain.data.crops import Crops, Source, center_crop, dihedral, draw  # noqa: E402
-from derain.data.pairs import Pair  # noqa: E402
+from derain.io.pairs import Pair  # noqa: E402
 
 
 def numbered(height=40, width=50):

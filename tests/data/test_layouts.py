@@ -167,14 +167,14 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
         find_set(tmp_path, "rain100h")
     touch(tmp_path, "Rain100H/rainy/1.png", "Rain100H/rainy/2.png", "Rain100H/clean/3.png")
     with pytest.raises(
-        ValueError, match=r"rainy/1.png: no matching clean image in .*clean \(1 more like it"
+        ValueError, match=r"rainy/1.png: no matching image in .*clean \(1 more like it"
     ):
         find_set(tmp_path, "rain100h")
     touch(tmp_path, "Rain100H/clean/1.png", "Rain100H/clean/2.png")
-    with pytest.raises(ValueError, match=r"clean/3.png: no matching rainy image in .*rainy$"):
+    with pytest.raises(ValueError, match=r"clean/3.png: no matching image in .*rainy$"):
         find_set(tmp_path, "rain100h")
     touch(tmp_path, "Rain100H/rainy/1.jpg")
-    with pytest.raises(ValueError, match=r"1.jpg and 1.png: which of the two|1.png and 1.jpg"):
+    with pytest.raises(ValueError, match=r"1.jpg and .*1.png have the same name"):
         find_set(tmp_path, "rain100h")
     found, problems = find_sets(tmp_path)
     assert found == []

@@ -9,8 +9,9 @@ import pytest
 pytest.importorskip("torch")
 
 from derain.data.crops import Crops, Source
-from derain.data.pairs import PairFile, list_clean
+from derain.data.layouts import list_clean
 from derain.data.store import Decoding, available_memory, best_place, open_pairs
+from derain.io.pairs import PairPath
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def files(tmp_path):
         image = rng.integers(0, 256, (20 + i, 30, 3), np.uint8)
         cv2.imwrite(str(tmp_path / "set" / f"{i}.png"), image)
     clean = list_clean(tmp_path / "set")
-    both = [PairFile("both", clean[0].clean, clean[0].clean, "left")]
+    both = [PairPath("both", clean[0].clean, clean[0].clean, "left")]
     return [*clean, *both]
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from derain.data.layouts import Item
 from derain.evaluation.cache import FORMAT, Cache, Key, Measurement, content_of
+from derain.io.pairs import PairPath
 from derain.weights.record import Record
 
 KEY = Key("abc", "y", "fake cpu f32")
@@ -88,12 +88,12 @@ def test_content_is_the_bytes_of_both_images(tmp_path: Path) -> None:
     files = {name: tmp_path / name for name in "abc"}
     for name, path in files.items():
         path.write_text(name)
-    pair = content_of(Item("x", files["a"], files["b"]))
-    assert pair == content_of(Item("another name", files["a"], files["b"]))
-    assert pair != content_of(Item("x", files["a"], files["c"]))
-    assert pair != content_of(Item("x", files["a"]))
-    assert content_of(Item("x", files["a"])) == content_of(
-        Item("x", files["a"], files["a"], "left")
+    pair = content_of(PairPath("x", files["a"], files["b"]))
+    assert pair == content_of(PairPath("another name", files["a"], files["b"]))
+    assert pair != content_of(PairPath("x", files["a"], files["c"]))
+    assert pair != content_of(PairPath("x", files["a"]))
+    assert content_of(PairPath("x", files["a"])) == content_of(
+        PairPath("x", files["a"], files["a"], "left")
     )
 
 

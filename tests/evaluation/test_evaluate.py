@@ -87,7 +87,7 @@ def test_a_killed_run_goes_on(world: Path, tmp_path: Path) -> None:
         from derain.weights.record import Record
 
         class Slow(EvaluationModel):
-            record = Record("slow", "")
+            record = Record("slow", "none")
             def __call__(self, image):
                 print("call", flush=True)
                 time.sleep(float(sys.argv[1]))

@@ -6,9 +6,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from derain.data.layouts import Item, find_set
+from derain.data.layouts import find_set
 from derain.data.public import SETS
 from derain.evaluation.sets import check_set, read_pair
+from derain.io.pairs import PairPath
 from derain.metrics import psnr
 
 
@@ -26,13 +27,13 @@ def image() -> NDArray[np.uint8]:
 def test_halves_of_one_file(tmp_path: Path, image: NDArray[np.uint8]) -> None:
     path = save(tmp_path / "1.png", image)  # 31 wide: the middle column belongs to neither
     left, right = image[:, :15], image[:, 16:]
-    rainy, clean = read_pair(Item("1", path, path, "left"))
+    rainy, clean = read_pair(PairPath("1", path, path, "left"))
     assert np.array_equal(rainy, right)
     assert clean is not None
     assert np.array_equal(clean, left)
-    rainy, clean = read_pair(Item("1", path, path, "right"))
+    rainy, clean = read_pair(PairPath("1", path, path, "right"))
     assert np.array_equal(rainy, left)
-    rainy, clean = read_pair(Item("1", path))
+    rainy, clean = read_pair(PairPath("1", path))
     assert np.array_equal(rainy, image)
     assert clean is None
 
@@ -40,7 +41,7 @@ def test_halves_of_one_file(tmp_path: Path, image: NDArray[np.uint8]) -> None:
 def test_sizes_that_differ_are_named(tmp_path: Path, image: NDArray[np.uint8]) -> None:
     rainy, clean = save(tmp_path / "a.png", image), save(tmp_path / "b.png", image[:, :9])
     with pytest.raises(ValueError, match=r"a.png is 31x20, .*b.png is 9x20"):
-        read_pair(Item("a", rainy, clean))
+        read_pair(PairPath("a", rainy, clean))
 
 
 def test_a_check_measures_what_is_known(world: Path) -> None:
@@ -87,7 +88,7 @@ def test_every_broken_file_is_named(world: Path) -> None:
     (world / "Rain100H" / "rainy" / "2.png").write_text("no image")
     save(world / "Rain100H" / "clean" / "3.png", np.zeros((5, 5, 3), np.uint8))
     problems = " ".join(check_set(find_set(world, "rain100h")).problems)
-    assert "2.png: not a readable image" in problems
+    assert "2.png: not an image" in problems
     assert "3.png is 64x48" in problems
     seen: list[int] = []
     check_set(find_set(world, "rain100h"), lambda: seen.append(1))

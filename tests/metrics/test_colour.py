@@ -3,8 +3,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from derain.metrics import quantise
 from derain.metrics.colour import gray_uint8, luma, luma_uint8, yiq
-from derain.metrics.inputs import as_rgb, quantise, round_half_up
+from derain.metrics.inputs import as_rgb, round_half_up
 
 
 def test_halves_round_up_not_to_even() -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from derain.io.decode import read_rgb
 from derain.metrics import PROTOCOLS, bind, psnr, sseq_features, ssim
-from derain.metrics.folder import compare_folders, read_rgb
+from derain.metrics.folder import compare_folders
 from derain.metrics.fsim import fsim_pair
 
 NAMES = ["1", "2", "5", "17", "33", "64", "stack_1_2", "crop17"]

@@ -10,9 +10,8 @@ torch = pytest.importorskip("torch")
 from derain import engines  # noqa: E402
 from derain.models import build  # noqa: E402
 from derain.models.blocks import attend  # noqa: E402
-from derain.restore import Restorer  # noqa: E402
-from derain.weights import catalog  # noqa: E402
-from derain.weights.files import load_network  # noqa: E402
+from derain.restore import Restorer, overlap_for  # noqa: E402
+from derain.weights.files import describe, load_network  # noqa: E402
 from derain.weights.record import Record  # noqa: E402
 
 WINDOW = 64
@@ -36,8 +35,7 @@ def windowed(name, **options):
             torch.nn.init.normal_(parameter, std=10)
         if key.endswith("channel.weigh.0.bias"):  # so that their ReLUs let something through
             torch.nn.init.constant_(parameter, 3)
-    record = Record("test", name, options, network.size_multiple, network.minimum_size)  # type: ignore[arg-type]
-    return network, record
+    return network, describe(network, "test", name, options)
 
 
 def restorer(network, record):
@@ -66,11 +64,25 @@ def test_tiles_give_what_the_whole_image_gives(family):
     assert tiles_against_whole(network, record, size) > 1e-5  # the test would notice
 
 
+def test_tiles_of_a_network_without_attention_give_what_the_whole_image_gives():
+    torch.manual_seed(0)
+    network = build("prenet", width=8, blocks=2).eval()
+    record = describe(network, "test", "prenet", {"width": 8, "blocks": 2})
+    assert overlap_for(record, 448) == (2 * 21 - 16 + 16, 21 - 8)  # a radius of 6 (3 + 2 2) / 2
+    assert tiles_against_whole(network, record, (150, 803)) < 1e-4
+
+
+def test_a_record_that_says_nothing_of_tiles_means_the_whole_image():
+    """As in the files of 0.1.0, whose tiles must stay where they are."""
+    for size, overlap in ((1024, (64, 16)), (128, (64, 16)), (64, (32, 8))):
+        assert overlap_for(Record("old", "dcsfn-small"), size) == overlap
+
+
 def test_tiles_of_the_shipped_weights_give_what_the_whole_image_gives():
-    trained, record = load_network(catalog.find_weights("mspfn-lite", "torch"))
+    trained, _ = load_network(engines.find_model("mspfn-lite", "torch"))
     network = build("mspfn-lite", window=WINDOW).eval()
     network.load_state_dict(trained.state_dict())
-    record = Record("test", "mspfn-lite", {"window": WINDOW}, record.size_multiple)
+    record = describe(network, "test", "mspfn-lite", {"window": WINDOW})
     assert tiles_against_whole(network, record, (150, 803)) < 1e-3
 
 

@@ -156,7 +156,7 @@ main()
         (["{recipe}", "--resume", "x"], "--resume RUN takes recipe and folder from the run"),
         (["no.toml", "--data", ".", "--out", "x"], "no.toml: no such recipe"),
         (["{recipe}", "--data", "{data}", "--out", "x", "--set", "optimiser.lrr=1"], "'lr'"),
-        (["{recipe}", "--data", "nowhere", "--out", "x"], "clean: no such folder"),
+        (["{recipe}", "--data", "nowhere", "--out", "x"], "clean: no such file or folder"),
         (["{recipe}", "--data", "{data}", "--out", "x", "--device", "cuda:99"], "no cuda:99"),
         (["{recipe}", "--data", "{data}", "--out", "x", "--set", "loss.l3=1"], "unknown loss 'l3'"),
         (["{recipe}", "--data", "{data}", "--out", "x", "--set", "network=y"], "unknown network"),

@@ -11,7 +11,8 @@ from derain.export import to_onnx  # noqa: E402
 from derain.models import build  # noqa: E402
 from derain.weights.catalog import WEIGHTS  # noqa: E402
 from derain.weights.files import load_network, save_weights  # noqa: E402
-from derain.weights.record import Record, parse_record, read_safetensors_record  # noqa: E402
+from derain.weights.headers import read_record  # noqa: E402
+from derain.weights.record import Record, parse_record  # noqa: E402
 
 OPTIONS = {"fine_modules": 1, "width": 8, "lstm_widths": (8, 8, 8)}
 
@@ -67,7 +68,7 @@ def test_both_forms_of_the_shipped_weights_say_the_same():
 
     for weights in WEIGHTS.values():
         _, onnx = read_model(weights.file(".onnx"))
-        assert onnx == read_safetensors_record(weights.file(".safetensors"))
+        assert onnx == read_record(weights.file(".safetensors"))
         assert onnx.name == weights.name
 
 

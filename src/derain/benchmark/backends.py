@@ -1,40 +1,50 @@
 """Backends: the ways to run a network that a benchmark compares."""
 
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from derain import engines
-from derain.engines import Batch, Choice
+from derain.engines import ENGINES, Batch, Choice, EngineSpec
 
 if TYPE_CHECKING:
-    from torch import nn
+    from derain.models.blocks import AnyModule
 
-# Name of a backend -> the package of its engine.
-BACKENDS = {
-    "openvino": "openvino",
-    "onnxruntime": "onnxruntime",
-    "torch": "torch",
-    "torch-compiled": "torch",  # torch.compile, which takes a C++ compiler and a minute
+# Backends besides the engines themselves -> their engine.
+VARIANTS = {
     "torch-published": "torch",  # eager, contiguous, not folded: as the papers' code runs it
+    "torch-compiled": "torch",  # torch.compile, which takes a C++ compiler and a minute
 }
-DEFAULT_NAMES = ("openvino", "onnxruntime", "torch", "torch-published")
 
 
 class Backend(NamedTuple):
     """One way to run a network: a backend by name, in a precision, on a device."""
 
-    name: str  # a key of BACKENDS
+    name: str  # an engine or a key of VARIANTS
     precision: str  # "f32" or "bf16"
     device: str = "cpu"  # or "cuda", "mps"
 
     @property
     def engine(self) -> str:
         """The engine's name, as in ``engines.ENGINES``."""
-        return BACKENDS[self.name]
+        return engine_spec(self.name).name
+
+
+def backend_names() -> list[str]:
+    """Every backend: the engines, and the other ways to run torch."""
+    return [*ENGINES, *VARIANTS]
+
+
+def default_names() -> list[str]:
+    """The backends that are measured unless others are asked for."""
+    return [name for name in backend_names() if name != "torch-compiled"]
+
+
+def engine_spec(name: str) -> EngineSpec:
+    """The engine of a backend."""
+    return ENGINES[VARIANTS.get(name, name)]
 
 
 def available_backends(
@@ -43,7 +53,7 @@ def available_backends(
     """List the backends that can run here.
 
     Args:
-        names: Keys of ``BACKENDS``; none for all but ``torch-compiled``.
+        names: Of ``backend_names``; none for ``default_names``.
         precisions: ``f32`` or ``bf16``; none for those in which a device multiplies.
         devices: ``cpu``, ``cuda``, ``mps``; none for the CPU and a GPU that ``derain restore``
             would use.
@@ -52,22 +62,23 @@ def available_backends(
         ValueError: An unknown backend or precision, one that is not installed, or none is left.
     """
     for name in names:
-        if name not in BACKENDS:
-            raise ValueError(f"unknown engine {name!r}; known: {', '.join(BACKENDS)}")
-        if not find_spec(BACKENDS[name]):
-            raise ValueError(f"--engine {name} needs `pip install derain[{BACKENDS[name]}]`")
+        if name not in backend_names():
+            raise ValueError(f"unknown engine {name!r}; known: {', '.join(backend_names())}")
+        if not engine_spec(name).installed:
+            raise ValueError(f"--engine {name} needs {engine_spec(name).install_line}")
+    known = engines.precisions()
     for precision in precisions:
-        if precision not in ("f32", "bf16"):
-            raise ValueError(f"unknown precision {precision!r}; known: f32, bf16")
+        if precision not in known:
+            raise ValueError(f"unknown precision {precision!r}; known: {', '.join(known)}")
     for device in devices:
         engines.choose(device)
     found = engines.choose().device
     able = [
         Backend(name, precision, device)
         for device in (devices or dict.fromkeys(["cpu", found]))
-        for name in (names or [name for name in DEFAULT_NAMES if find_spec(BACKENDS[name])])
-        for precision in ("bf16", "f32")
-        if precision in (precisions or ("bf16", "f32")) and can(name, precision, device)
+        for name in (names or default_names())
+        for precision in reversed(known)  # the fastest first
+        if precision in (precisions or known) and can(name, precision, device)
     ]
     if not able:
         raise ValueError(
@@ -78,25 +89,10 @@ def available_backends(
 
 
 def can(name: str, precision: str, device: str) -> bool:
-    """Whether an engine computes in a precision on a device."""
-    kind = device.partition(":")[0]
-    if name == "openvino":
-        from derain.engines.openvino import core
-
-        return kind == "cpu" and (
-            precision == "f32" or "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        )
-    if name == "onnxruntime":
-        from derain.engines.onnxruntime import has_cuda
-
-        return precision == "f32" and (kind == "cpu" or (kind == "cuda" and has_cuda()))
-    if precision == "f32":
-        return True
-    import torch
-
-    from derain.engines.torch import has_bf16
-
-    return name != "torch-published" and has_bf16(torch.device(device))
+    """Whether a backend computes in a precision on a device of this machine."""
+    if name == "torch-published" and precision != "f32":
+        return False
+    return engine_spec(name).computes(device, precision)
 
 
 def load_backend(
@@ -147,7 +143,7 @@ def load_published(path: Path, precision: str, device: str, threads: int | None)
     return run
 
 
-def in_full(network: "nn.Module") -> "nn.Module":
+def in_full(network: "AnyModule") -> "AnyModule":
     """Let MSPFN's ConvLSTMs compute all of their gates from input and zero state, as released.
 
     Ours compute only what can change the output, folded or not.

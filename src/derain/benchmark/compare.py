@@ -4,13 +4,12 @@ import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from derain import engines
 from derain.benchmark import machine, models
-from derain.benchmark.backends import BACKENDS, DEFAULT_NAMES, Backend, available_backends, can
+from derain.benchmark.backends import Backend, available_backends, can, default_names, engine_spec
 from derain.benchmark.curve import CurvePoint
 from derain.benchmark.measure import BenchmarkRow, BenchmarkSettings, measure
 from derain.weights import catalog
@@ -63,9 +62,10 @@ def compare_backends(
         ValueError: Something asked for is unknown or not installed.
     """
     able = available_backends(wanted.backends, wanted.precisions, wanted.devices)
-    for name in DEFAULT_NAMES:
-        if not wanted.backends and not find_spec(BACKENDS[name]):
-            note(f"without {name}, which `pip install derain[{BACKENDS[name]}]` adds")
+    for name in () if wanted.backends else default_names():
+        spec = engine_spec(name)
+        if not spec.installed:
+            note(f"without {name}, which {spec.install_line} adds")
     with tempfile.TemporaryDirectory() as folder:
         wanted_engines = [backend.engine for backend in able]
         found = [models.model_files(what, wanted_engines, Path(folder)) for what in wanted.models]
@@ -90,6 +90,6 @@ def compare_backends(
 
 def used_by_restore(what: str) -> Backend:
     """How `derain restore --model WHAT` would run it here."""
-    choice = engines.choose(engine=catalog.engine_of(what))
+    choice = engines.choose(engine=engines.engine_of(what))
     fast = can(choice.engine, "bf16", choice.device)
     return Backend(choice.engine, "bf16" if fast else "f32", choice.device)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from derain.atomic import write_atomically
 from derain.benchmark.curve import CurvePoint
 from derain.benchmark.measure import BenchmarkRow
+from derain.io.atomic import write_atomically
 
 SUFFIXES = (".png", ".svg", ".pdf")
 

@@ -64,7 +64,7 @@ def matrix_rates(
         FLOP/s of the fastest of some runs, by OpenVINO or torch, whichever is faster. What cannot
         be measured is left out.
     """
-    loads = [multiply_openvino, *([multiply_torch] if engines.has_torch() else [])]
+    loads = [multiply_openvino, *([multiply_torch] if engines.ENGINES["torch"].installed else [])]
     rates: dict[tuple[str, str], float] = {}
     for device, precision in wanted:
         for load in loads:

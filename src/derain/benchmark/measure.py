@@ -167,7 +167,7 @@ def reference_of(
     threads: int | None,
 ) -> Candidate | None:
     """What results are compared with: torch at f32, or OpenVINO at f32 where torch cannot run."""
-    torch = engines.has_torch() and model.file("torch")
+    torch = engines.ENGINES["torch"].installed and model.file("torch")
     backend = Backend("torch" if torch else "openvino", "f32")
     for one in candidates:
         if one.backend == backend:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from derain import engines
+from derain.engines import ENGINES, find_model
 from derain.weights import catalog
-from derain.weights.record import Record, read_safetensors_record
-
-FILES = {"openvino": (".onnx", ".xml"), "onnxruntime": (".onnx",)}  # torch: .safetensors
+from derain.weights.headers import read_record
+from derain.weights.record import Record
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class ModelFiles:
 
     def file(self, engine: str) -> Path | None:
         """The file that an engine runs; None if there is none."""
-        suffixes = FILES.get(engine, (".safetensors",))
+        suffixes = ENGINES[engine].suffixes
         return next((self.files[suffix] for suffix in suffixes if suffix in self.files), None)
 
     def padded(self, height: int, width: int) -> tuple[int, int]:
@@ -37,14 +36,13 @@ class ModelFiles:
         record says of 512x384, in proportion. None if it says nothing.
         """
         height, width = self.padded(height, width)
-        if not engines.has_torch() or ".safetensors" not in self.files:
+        if not ENGINES["torch"].installed or ".safetensors" not in self.files:
             return 2e9 * self.record.gmacs * height * width / (512 * 384) or None
         from derain.models.cost import cost
         from derain.weights.files import load_network
 
-        network = load_network(self.files[".safetensors"])[0]
-        fold = getattr(network, "fold", None)
-        return 2.0 * cost(fold() if fold else network, height, width).macs
+        network, _ = load_network(self.files[".safetensors"])
+        return 2.0 * cost(network.fold(), height, width).macs
 
 
 def model_files(what: str, wanted: Sequence[str], folder: Path) -> ModelFiles:
@@ -62,19 +60,18 @@ def model_files(what: str, wanted: Sequence[str], folder: Path) -> ModelFiles:
     if what in catalog.WEIGHTS:
         weights = catalog.WEIGHTS[what]
         files = {suffix: weights.file(suffix) for suffix in (".onnx", ".safetensors")}
-        return ModelFiles(what, files, read_safetensors_record(files[".safetensors"]))
+        return ModelFiles(what, files, read_record(files[".safetensors"]))
     path = Path(what)
     if path.suffix in (".onnx", ".xml"):
-        from derain.engines.openvino import read_model
-
-        path = catalog.find_weights(what, "openvino")
-        return ModelFiles(path.name, {path.suffix: path}, read_model(path)[1])
+        path = find_model(what, "openvino")
+        return ModelFiles(path.name, {path.suffix: path}, read_record(path))
     trained = path.suffix == ".safetensors"
-    path = catalog.find_weights(what, "torch") if trained else build_untrained(what, folder)
+    path = find_model(what, "torch") if trained else build_untrained(what, folder)
     files = {".safetensors": path}
-    if set(wanted) & set(FILES) and find_spec("onnx") and find_spec("onnxscript"):
+    runs_onnx = any(".onnx" in ENGINES[engine].suffixes for engine in wanted)
+    if runs_onnx and find_spec("onnx") and find_spec("onnxscript"):
         files[".onnx"] = export(path, folder)
-    return ModelFiles(path.name if trained else what, files, read_safetensors_record(path))
+    return ModelFiles(path.name if trained else what, files, read_record(path))
 
 
 def build_untrained(name: str, folder: Path) -> Path:
@@ -83,7 +80,7 @@ def build_untrained(name: str, folder: Path) -> Path:
     Raises:
         ValueError: There is no such network, or no torch.
     """
-    if not engines.has_torch():
+    if not ENGINES["torch"].installed:
         raise ValueError(
             f"{name}: neither a model file nor a name of `derain models`; the networks of "
             f"`derain models --all` need `pip install derain[train]`"
@@ -91,7 +88,7 @@ def build_untrained(name: str, folder: Path) -> Path:
     import torch
 
     from derain.models import MODELS, build
-    from derain.weights.files import save_weights
+    from derain.weights.files import describe, save_weights
 
     if name not in MODELS:
         raise ValueError(
@@ -99,10 +96,8 @@ def build_untrained(name: str, folder: Path) -> Path:
         )
     torch.manual_seed(0)
     network = build(name)
-    multiple, minimum = (getattr(network, k) for k in ("size_multiple", "minimum_size"))
     path = folder / f"{name}.safetensors"
-    record = Record(name, name, size_multiple=multiple, minimum_size=minimum)
-    save_weights(path, network.state_dict(), record)
+    save_weights(path, network.state_dict(), describe(network, name, name, {}))
     return path
 
 

@@ -38,7 +38,7 @@ def benchmark(
     engine: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[openvino|onnxruntime|torch|torch-published|torch-compiled]",
+            metavar="BACKEND",
             help="Measure this backend; may be repeated. torch-published is eager f32, as the "
             "papers' code runs. The default is all that are installed but torch-compiled.",
         ),
@@ -46,14 +46,14 @@ def benchmark(
     precision: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[f32|bf16]",
+            metavar="PRECISION",
             help="Measure this precision; may be repeated. The default is all that the device has.",
         ),
     ] = None,
     device: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[cpu|cuda|mps]",
+            metavar="DEVICE",
             help="Measure on this device; may be repeated. The default is the CPU and any GPU.",
         ),
     ] = None,
@@ -88,13 +88,13 @@ def benchmark(
     Backends run in turn and are compared with the machine's rate of matrix products.
     """
     import derain
-    from derain.atomic import write_atomically
     from derain.benchmark import figure, machine
     from derain.benchmark.compare import BenchmarkReport, Wanted, compare_backends
     from derain.benchmark.curve import curve as measure_curve
     from derain.benchmark.measure import BenchmarkSettings
     from derain.cli.console import note
     from derain.cli.export import parse_size
+    from derain.io.atomic import write_atomically
 
     sizes = [parsed for text in size or ["384x512"] if (parsed := parse_size(text))]
     if len(sizes) < len(size or []):

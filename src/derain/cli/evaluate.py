@@ -36,15 +36,13 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "-m",
-            metavar="[psnr|ssim|fsim|fsimc|niqe|sseq]",
-            help="Measure this metric; may be repeated. The default depends on the set.",
+            metavar="METRIC",
+            help="Measure this metric; may be repeated. The default is DEFAULT_METRICS_OF_SETS.",
         ),
     ] = None,
     protocol: Annotated[
         str,
-        typer.Option(
-            metavar="[y|y_float|rgb|dcsfn]", help="Measure PSNR and SSIM by this protocol."
-        ),
+        typer.Option(metavar="PROTOCOL", help="Measure PSNR and SSIM by this protocol."),
     ] = "y",
     out: Annotated[
         Path,
@@ -61,15 +59,11 @@ def evaluate(
     ] = 1,
     device: Annotated[
         str,
-        typer.Option(
-            metavar="[auto|cpu|cuda|cuda:N|mps]", help="Run on this device; auto takes a GPU."
-        ),
+        typer.Option(metavar="DEVICE", help="Run on this device; auto takes a GPU."),
     ] = "auto",
-    engine: Annotated[
-        str, typer.Option(metavar="[auto|openvino|torch|onnxruntime]", help="Run with this engine.")
-    ] = "auto",
+    engine: Annotated[str, typer.Option(metavar="ENGINE", help="Run with this engine.")] = "auto",
     precision: Annotated[
-        str, typer.Option(metavar="[f32|bf16|auto]", help="Compute in this precision.")
+        str, typer.Option(metavar="PRECISION", help="Compute in this precision.")
     ] = "f32",
     tile: Annotated[
         str,

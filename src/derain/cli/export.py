@@ -42,9 +42,9 @@ def export(
 
     The file holds the folded network and is checked against torch.
     """
+    from derain.engines import find_model
     from derain.export import FORMATS
     from derain.export import export as write
-    from derain.weights import catalog
 
     if to not in (None, *FORMATS):
         raise ValueError(f"unknown format {to!r}; known: {', '.join(FORMATS)}")
@@ -52,7 +52,7 @@ def export(
     if to and target.suffix != FORMATS[to]:
         raise ValueError(f"{target}: --to {to} writes a file that ends in {FORMATS[to]}")
     engine = "openvino" if Path(model).suffix == ".onnx" else "torch"
-    source = catalog.find_weights(model, engine)
+    source = find_model(model, engine)
     if target.exists() and target.samefile(source):
         raise ValueError(f"{target}: would replace the file that is exported")
     fixed_size = parse_size(size)

@@ -23,16 +23,13 @@ def metrics(
         typer.Option(
             "-m",
             "--metric",
-            metavar="[psnr|ssim|fsim|fsimc|niqe|sseq]",
-            help="Measure this metric; may be repeated. The default is psnr and ssim, or niqe and "
-            "sseq without references.",
+            metavar="METRIC",
+            help="Measure this metric; may be repeated. The default is DEFAULT_METRICS.",
         ),
     ] = None,
     protocol: Annotated[
         str,
-        typer.Option(
-            metavar="[y|y_float|rgb|dcsfn]", help="Measure PSNR and SSIM by this protocol."
-        ),
+        typer.Option(metavar="PROTOCOL", help="Measure PSNR and SSIM by this protocol."),
     ] = "y",
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
@@ -53,12 +50,12 @@ def metrics(
 ) -> None:
     """Measure the quality of restored images as the papers do."""
     from derain.cli.console import note, progress
-    from derain.metrics import METRICS, ParametersError, fetch_parameters
+    from derain.metrics import METRICS, ParametersError, default_metrics, fetch_parameters
     from derain.metrics.folder import compare_folders
 
     if json_ and csv:
         raise ValueError("--json and --csv: choose one")
-    names = metric or (["psnr", "ssim"] if references else ["niqe", "sseq"])
+    names = metric or default_metrics("metrics", references is not None)
     try:
         for name in names if fetch else ():
             if name in METRICS and METRICS[name].needs_parameters:

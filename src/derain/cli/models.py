@@ -35,12 +35,12 @@ def models(
             )  # fmt: skip
     else:
         from derain.weights.catalog import DEFAULT, WEIGHTS
-        from derain.weights.record import read_safetensors_record
+        from derain.weights.headers import read_record
 
         for column in ("name", "parameters", "GMACs 512x384", "scores", "licence", "about"):
             table.add_column(column, no_wrap=column == "name")
         for name, weights in WEIGHTS.items():
-            record = read_safetensors_record(weights.file(".safetensors"))
+            record = read_record(weights.file(".safetensors"))
             table.add_row(
                 f"{name} (default)" if name == DEFAULT else name, f"{record.parameters:,}",
                 f"{record.gmacs:.1f}", "\n".join(f"{k} {v}" for k, v in record.scores.items()),

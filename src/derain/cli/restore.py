@@ -2,7 +2,6 @@
 
 import json
 import sys
-import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +13,8 @@ from derain.weights.catalog import DEFAULT
 if TYPE_CHECKING:
     from derain.batch import Outcome
     from derain.restore import Restorer
+
+UNCHANGED = 0.1  # of 255; below this mean difference we say that no rain was found
 
 
 def restore(
@@ -54,25 +55,35 @@ def restore(
         bool, typer.Option("--skip-existing", help="Skip images whose result exists.")
     ] = False,
     strength: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Blend the input (0) with the result (1).")
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.5,
+            help="Take away this much of the rain that was found: 0 changes nothing, 1 is the "
+            "network's result, more can help where rain is left and costs detail.",
+        ),
     ] = 1.0,
     model: Annotated[
         str, typer.Option(help="Use this model: a name that `derain models` lists, or a file.")
     ] = DEFAULT,
     device: Annotated[
         str,
-        typer.Option(
-            metavar="[auto|cpu|cuda|cuda:N|mps]", help="Run on this device; auto takes a GPU."
-        ),
+        typer.Option(metavar="DEVICE", help="Run on this device; auto takes a GPU."),
     ] = "auto",
-    engine: Annotated[
-        str, typer.Option(metavar="[auto|openvino|torch|onnxruntime]", help="Run with this engine.")
-    ] = "auto",
+    engine: Annotated[str, typer.Option(metavar="ENGINE", help="Run with this engine.")] = "auto",
     precision: Annotated[
-        str, typer.Option(metavar="[auto|f32|bf16]", help="Compute in this precision.")
+        str, typer.Option(metavar="PRECISION", help="Compute in this precision.")
     ] = "auto",
     tile: Annotated[
         str, typer.Option(metavar="[auto|off|PIXELS]", help="Set the tile size.")
+    ] = "auto",
+    scales: Annotated[
+        str,
+        typer.Option(
+            metavar="[auto|1|2,1|4,2|...]",
+            help="Look for rain at these fractions of the size, the coarsest first: 2 is half the "
+            "height and width. auto follows the size of the image.",
+        ),
     ] = "auto",
     memory: Annotated[
         str | None,
@@ -94,18 +105,21 @@ def restore(
     Images that cannot be restored are listed at the end.
     """
     from derain import batch
-    from derain.cli.console import note, progress
-    from derain.restore import load
+    from derain.cli.console import log_to_terminal, note, progress
+    from derain.io.pairs import is_image_name
+    from derain.restore import RestoreOptions, load
 
-    warnings.showwarning = lambda message, *_: note(f"warning: {message}")
-    settings = batch.BatchSettings(
-        format, quality, tile, strength, overwrite, skip_existing, max_pixels
-    )
+    log_to_terminal()
+    options = RestoreOptions(tile, scales, strength)
+    settings = batch.BatchSettings(format, quality, options, overwrite, skip_existing, max_pixels)
     todo, failed = batch.plan(inputs, out, recursive=recursive, suffix=suffix, format=format)
-    if any(job.target is None for job in todo) and sys.stdout.isatty():
+    if log and is_image_name(log.name):
+        raise ValueError(f"--log {log}: would write into an image; choose another name")
+    if any(job.target is None for job in todo) and (sys.stdout is None or sys.stdout.isatty()):
         raise ValueError("an image would go to the terminal; redirect it or name a file with -o")
     restorer = load(model, device=device, precision=precision, engine=engine, memory=memory)
-    restorer.tile_for(1, 1, tile)  # a wrong --tile is said once, before the first image
+    restorer.tile_for(1, 1, tile)  # a wrong option is said once, before the first image
+    restorer.scales_for(1, 1, scales)
     note(what_runs(restorer, tile))
     with (
         log.open("a", encoding="utf-8") if log else nullcontext() as records,
@@ -127,7 +141,9 @@ def restore(
             raise typer.Exit(130) from None
     counts = {s: sum(o.status == s for o in outcomes) for s in ("restored", "skipped", "failed")}
     if len(outcomes) > 1:
-        note(", ".join(f"{n} {status}" for status, n in counts.items() if n))
+        summary = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+        dry = sum(o.status == "restored" and o.change < UNCHANGED for o in outcomes)
+        note(summary + (f"; no rain was found in {dry}" if dry else ""))
     if counts["failed"] and len(outcomes) > 1:
         note("failed:\n" + "\n".join(f"  {o.message}" for o in outcomes if o.status == "failed"))
     raise typer.Exit(1 if counts["failed"] else 0)
@@ -153,7 +169,9 @@ def report(outcome: "Outcome", restorer: "Restorer", records: Any) -> None:
     source, target = outcome.job.source, outcome.job.target
     match outcome.status:
         case "restored":
-            note(f"{source} -> {target or 'standard output'}  {outcome.seconds:.2f} s")
+            found = outcome.change >= UNCHANGED
+            change = f"changed by {outcome.change:.1f} of 255" if found else "no rain was found"
+            note(f"{source} -> {target or 'standard output'}  {outcome.seconds:.2f} s, {change}")
         case "skipped":
             note(f"{source}: skipped, {target} is there")
         case _:
@@ -163,7 +181,8 @@ def report(outcome: "Outcome", restorer: "Restorer", records: Any) -> None:
         line = {
             "source": source, "target": str(target) if target else None,
             "status": outcome.status, "seconds": round(outcome.seconds, 3),
-            "width": width, "height": height, "error": outcome.message or None,
+            "width": width, "height": height, "change": round(outcome.change, 3),
+            "error": outcome.message or None,
             "model": restorer.record.name, "precision": restorer.engine.precision,
         }  # fmt: skip
         records.write(json.dumps(line) + "\n")

@@ -6,6 +6,16 @@ from typing import Annotated
 import typer
 
 
+def list_presets(asked: bool) -> None:
+    """Print every preset and mixture with what it looks like, and exit."""
+    if asked:
+        from derain.rain import MIXTURES, PRESETS
+
+        for name, entry in (PRESETS | MIXTURES).items():
+            typer.echo(f"{name:16} {entry.about}")
+        raise typer.Exit
+
+
 def synthesize(
     clean: Annotated[Path, typer.Argument(help="A clean image, or a folder of them.")],
     out: Annotated[
@@ -18,12 +28,14 @@ def synthesize(
     ],
     preset: Annotated[
         str,
-        typer.Option(
-            metavar="[rain100l|rain100h|rain1400|rain1200-light|rain1200-medium|rain1200-heavy|"
-            "photoshop-heavy|real|real-night|mspfn-train|robust]",
-            help="Draw rain of this preset.",
-        ),
+        typer.Option(metavar="PRESET", help="Draw rain of this preset; --presets lists them."),
     ] = "robust",
+    presets: Annotated[
+        bool,
+        typer.Option(
+            "--presets", is_eager=True, callback=list_presets, help="List the presets and exit."
+        ),
+    ] = False,
     count: Annotated[
         int, typer.Option(min=1, help="Make this many rainy versions of each image.")
     ] = 1,
@@ -56,15 +68,20 @@ def synthesize(
 
     A run that was stopped is continued.
     """
-    from PIL import Image
-
     from derain.cli.console import note, progress
-    from derain.rain.folder import first_image, read_image, read_layers, synthesize_folder
+    from derain.io.atomic import write_atomically
+    from derain.io.encode import encode_pixels
+    from derain.io.formats import FORMATS
+    from derain.io.pairs import find_images
+    from derain.rain.folder import read_clean, synthesize_folder
+    from derain.rain.layers import read_layers
     from derain.rain.sheet import contact_sheet
 
     if preview:
-        Image.fromarray(contact_sheet(read_image(first_image(clean)), seed)).save(out)
-        note(f"{out}: every preset on {first_image(clean).name}")
+        first = find_images(clean, recursive=True)[0]
+        format = FORMATS.get(out.suffix.lower(), "PNG")
+        write_atomically(out, encode_pixels(contact_sheet(read_clean(first), seed), format))
+        note(f"{out}: every preset on {first.name}")
         return
     if target not in ("hazy", "clean"):
         raise ValueError(f"--target must be hazy or clean: {target}")
@@ -76,8 +93,8 @@ def synthesize(
             min_size=min_size, progress=show,
         )  # fmt: skip
     note(f"{out}: {result.written} pairs written, {result.present} were there")
-    for source, reason in result.failed.items():
-        note(f"error: {source}: {reason}")
+    for reason in result.failed.values():
+        note(f"error: {reason}")
     raise typer.Exit(1 if result.failed else 0)
 
 

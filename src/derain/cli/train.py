@@ -49,9 +49,7 @@ def train(
         Path | None,
         typer.Option(help="Put decoded images that do not fit into memory into this folder."),
     ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="[auto|cpu|cuda|cuda:N|mps]", help="Train on this device.")
-    ] = "auto",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="Train on this device.")] = "auto",
     onnx: Annotated[bool, typer.Option(help="Also write the finished weights as .onnx.")] = True,
 ) -> None:
     """Train a network by a recipe.

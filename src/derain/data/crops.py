@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from derain.data.pairs import Image8, Pair
 from derain.data.store import Decoding
+from derain.io.decode import Image8
+from derain.io.pairs import Pair
 from derain.rain import RainSynthesizer
 from derain.rain.synthesizer import takes_layers_beside
 

@@ -6,13 +6,19 @@ copies use, whichever set it is. Paths only: nothing here opens an image.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from derain.data.public import SETS, PublicSet
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
+from derain.io.pairs import (
+    Half,
+    PairPath,
+    find_images,
+    images_by_name,
+    list_images,
+    match_folders,
+)
 
 # Folders of rainy and of clean images; "." is the set's own folder (PReNet's Rain100H)
 _RAINY = (
@@ -43,23 +49,13 @@ HINTS = ("clean-left", "clean-right", "real")
 
 
 @dataclass(frozen=True)
-class Item:
-    """One rainy image and its clean one, if there is one."""
-
-    name: str  # path below the set's rainy folder, without suffix
-    rainy: Path
-    clean: Path | None = None  # equals `rainy` where one file holds both
-    clean_half: str = ""  # then "left" or "right"
-
-
-@dataclass(frozen=True)
 class Found:
     """A set on this machine."""
 
     name: str  # key of SETS, or the folder's own name
     title: str
     folder: Path
-    items: tuple[Item, ...]
+    items: tuple[PairPath, ...]
     public: PublicSet | None = None
     total: int = 0  # how many there are where only the first are meant; else 0
 
@@ -173,44 +169,26 @@ def _child(folder: Path, path: str) -> Path | None:
     return folder
 
 
-def _images(folder: Path) -> dict[str, Path]:
-    """The images directly in a folder, by name without suffix, numbers in their order."""
-    files = [f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and f.name[0] != "."]
-    found: dict[str, Path] = {}
-    for path in sorted(files, key=lambda f: _in_order(f.stem)):
-        if path.stem in found:
-            raise ValueError(f"{found[path.stem]} and {path.name}: which of the two is meant?")
-        found[path.stem] = path
-    return found
-
-
-def _in_order(name: str) -> list[tuple[int, str]]:
-    # 2 before 10: numbers by value, the text between them as it is
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
-
-
-def _items(folder: Path, public: PublicSet | None, hint: str) -> list[Item]:
-    asked_half = hint.removeprefix("clean-") if hint.startswith("clean-") else ""
+def _items(folder: Path, public: PublicSet | None, hint: str) -> list[PairPath]:
+    asked_half: Half = "left" if hint == "clean-left" else "right" if hint == "clean-right" else ""
     real = hint == "real" or (not hint and public is not None and public.real)
     roots = _TRAIN_ROOTS if public and public.training else _TEST_ROOTS
     for place in [p for root in roots if (p := _child(folder, root))]:
-        rainy = next((f for name in _RAINY if (f := _child(place, name)) and _images(f)), None)
+        rainy = _with_images(place, _RAINY)
         if rainy and real:
-            return _real(_images(rainy))
-        if rainy and not asked_half:
-            clean = [f for name in _CLEAN if (f := _child(place, name)) and _images(f)]
-            if clean:
-                return _pairs(rainy, clean[0])
-        images = _images(place)
-        if images and real:
-            return _real(images)
-        if images and not asked_half and (items := _pairs_in_one_folder(images)):
+            return _real(rainy)
+        if rainy and not asked_half and (clean := _with_images(place, _CLEAN)):
+            return match_folders(rainy, clean, find=_clean_of)
+        if not list_images(place):
+            continue
+        if real:
+            return _real(place)
+        if not asked_half and (items := _pairs_in_one_folder(place)):
             return items
-        half = asked_half or (public.clean_half if public else "")
-        if images and half:
-            return [Item(name, path, path, half) for name, path in images.items()]
-        if images and public is None:
-            return _real(images)
+        if half := asked_half or (public.clean_half if public else ""):
+            return [PairPath(n, path, path, half) for n, path in images_by_name(place).items()]
+        if public is None:
+            return _real(place)
     raise ValueError(
         f"{folder}: no pairs in it; looked for folders of rainy images ({', '.join(_RAINY)}) "
         f"beside folders of clean ones ({', '.join(_CLEAN[:-1])}); pairs side by side in one file "
@@ -218,34 +196,46 @@ def _items(folder: Path, public: PublicSet | None, hint: str) -> list[Item]:
     )
 
 
-def _real(images: dict[str, Path]) -> list[Item]:
-    return [Item(name, path) for name, path in images.items()]
+def _with_images(place: Path, names: Sequence[str]) -> Path | None:
+    """The first of some folders that is there and holds images."""
+    return next((f for name in names if (f := _child(place, name)) and list_images(f)), None)
 
 
-def _match(name: str, clean: dict[str, Path], but: str = "") -> Path | None:
+def _clean_of(name: str, known: Mapping[str, Path], but: str = "") -> Path | None:
+    """The clean image for a rainy one's name, as the copies of the sets name them."""
     for pattern, replacement in _CLEAN_NAMES:
         if match := re.fullmatch(pattern, name):
             candidate = match.expand(replacement)
-            if candidate in clean and candidate != but:
-                return clean[candidate]
+            if candidate in known and candidate != but:
+                return known[candidate]
     return None
 
 
-def _pairs(rainy: Path, clean: Path) -> list[Item]:
-    known = _images(clean)
-    items = [Item(name, path, _match(name, known)) for name, path in _images(rainy).items()]
-    used = {item.clean for item in items}
-    # A folder around that of the rainy images may hold more than their clean images
-    unused = [] if rainy.is_relative_to(clean) else [p for p in known.values() if p not in used]
-    missing = [item.rainy for item in items if item.clean is None]
-    for alone, kind, folder in ((missing, "clean", clean), (unused, "rainy", rainy)):
-        if alone:
-            more = f" ({len(alone) - 1} more like it)" if alone[1:] else ""
-            raise ValueError(f"{alone[0]}: no matching {kind} image in {folder}{more}")
-    return items
+def _real(folder: Path) -> list[PairPath]:
+    return [PairPath(name, path) for name, path in images_by_name(folder).items()]
 
 
-def _pairs_in_one_folder(images: dict[str, Path]) -> list[Item]:
+def _pairs_in_one_folder(folder: Path) -> list[PairPath]:
     """Pairs such as 001_in and 001_GT, or rain-1 and norain-1; empty if there are none."""
-    matches = {name: _match(name, images, but=name) for name in images}
-    return [Item(name, images[name], clean) for name, clean in matches.items() if clean]
+    images = images_by_name(folder)
+    found = [PairPath(n, path, _clean_of(n, images, but=n)) for n, path in images.items()]
+    return [pair for pair in found if pair.clean]
+
+
+# Training lists its pairs in the order of plain sorting: which of them are held out for validation
+# depends on it.
+
+
+def list_clean(folder: Path) -> list[PairPath]:
+    """Clean images without a rainy version."""
+    return [PairPath(path.name, clean=path) for path in sorted(find_images(folder))]
+
+
+def list_side_by_side(folder: Path, half: Half = "left") -> list[PairPath]:
+    """Pairs stored as one image each, by default left half clean, right half rainy (Rain800)."""
+    return [PairPath(path.stem, path, path, half) for path in sorted(find_images(folder))]
+
+
+def list_folders(folder: Path) -> list[PairPath]:
+    """Pairs stored as ``rainy/NAME`` and ``clean/NAME``, paired by name without suffix."""
+    return sorted(match_folders(folder / "rainy", folder / "clean"), key=lambda pair: pair.name)

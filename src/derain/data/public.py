@@ -5,6 +5,7 @@ threads where given as owner/name #number. Most of these sets state no licence, 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 UNKNOWN = "unknown: none stated"
 _JORDER = "https://www.icst.pku.edu.cn/struct/Projects/joint_rain_removal.html"
@@ -22,7 +23,8 @@ class PublicSet:
     overlaps: str
     folders: tuple[str, ...]  # names of its folder in copies, in small letters and digits alone
     licence: str = UNKNOWN
-    clean_half: str = ""  # "left" or "right" where its authors' files hold pairs side by side
+    # Where its authors' files hold pairs side by side
+    clean_half: Literal["", "left", "right"] = ""
     input_psnr: float | None = None  # dB, Y, of the rainy images; tells sets of one name apart
     input_source: str = ""
     other_counts: tuple[tuple[int, str], ...] = ()  # copies that are known to differ

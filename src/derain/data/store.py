@@ -15,7 +15,7 @@ from typing import Literal, overload
 
 import numpy as np
 
-from derain.data.pairs import Pair, PairFile
+from derain.io.pairs import Pair, PairPath
 
 Storage = Literal["auto", "memory", "disk", "files"]
 MEMORY_FRACTION = 0.4  # of what is free; crops, network and optimiser need the rest
@@ -24,7 +24,7 @@ MEMORY_FRACTION = 0.4  # of what is free; crops, network and optimiser need the 
 class Decoding(Sequence[Pair]):
     """Pairs that are decoded whenever they are asked for."""
 
-    def __init__(self, files: Sequence[PairFile]) -> None:
+    def __init__(self, files: Sequence[PairPath]) -> None:
         self.files = files
 
     def __len__(self) -> int:
@@ -42,7 +42,7 @@ class Decoding(Sequence[Pair]):
         return self.files[index].read()
 
 
-def open_pairs(files: Sequence[PairFile], storage: Storage, folder: Path) -> Sequence[Pair]:
+def open_pairs(files: Sequence[PairPath], storage: Storage, folder: Path) -> Sequence[Pair]:
     """The pairs, ready to be drawn from.
 
     Args:
@@ -78,7 +78,7 @@ def available_memory() -> int:
         return 4 * 2**30
 
 
-def estimated_bytes(files: Sequence[PairFile], samples: int = 16) -> int:
+def estimated_bytes(files: Sequence[PairPath], samples: int = 16) -> int:
     """Decoded size of all pairs, from some of them, evenly spread."""
     chosen = files[:: max(len(files) // samples, 1)]
     return sum(bytes_of(file.read()) for file in chosen) * len(files) // max(len(chosen), 1)
@@ -89,7 +89,7 @@ def bytes_of(pair: Pair) -> int:
     return pair.clean.nbytes + (0 if pair.rainy is None else pair.rainy.nbytes)
 
 
-def mapped(files: Sequence[PairFile], folder: Path) -> list[Pair]:
+def mapped(files: Sequence[PairPath], folder: Path) -> list[Pair]:
     """The pairs as views of one memory-mapped file, which is made where it is not there yet.
 
     Its name holds a hash of the files' names, sizes and times, so a changed set gets a new one.
@@ -112,13 +112,13 @@ def mapped(files: Sequence[PairFile], folder: Path) -> list[Pair]:
     return pairs
 
 
-def identity(file: PairFile) -> list[int]:
+def identity(file: PairPath) -> list[int]:
     """Sizes and times of a pair's files, which change when they do."""
-    paths = [file.clean] if file.rainy is None else [file.clean, file.rainy]
+    paths = [path for path in (file.clean, file.rainy) if path is not None]
     return [value for s in map(Path.stat, paths) for value in (s.st_size, s.st_mtime_ns)]
 
 
-def write_pixels(files: Sequence[PairFile], pixels: Path, index: Path) -> None:
+def write_pixels(files: Sequence[PairPath], pixels: Path, index: Path) -> None:
     """Decode pairs into one file; the index, written last, makes it valid."""
     partial = pixels.with_name(f".{pixels.name}.{os.getpid()}.partial")
     shapes = []

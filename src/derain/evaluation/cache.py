@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from derain.atomic import write_atomically
-from derain.data.layouts import Item
+from derain.io.atomic import write_atomically
+from derain.io.gate import read_file
+from derain.io.pairs import PairPath
 from derain.weights.record import Record, parse_record
 
 FORMAT = 1  # raised when a metric's definition changes: older lines are then measured again
@@ -36,11 +37,11 @@ class Measurement(NamedTuple):
     tiled: bool = False  # the image went through the network in tiles
 
 
-def content_of(item: Item) -> str:
+def content_of(item: PairPath) -> str:
     """The sha256 of a pair's files: another image under the same name is another image."""
-    digest = hashlib.sha256(item.rainy.read_bytes())
-    if item.clean and item.clean != item.rainy:
-        digest.update(item.clean.read_bytes())
+    digest = hashlib.sha256(read_file(item.path))
+    if item.clean and item.clean != item.path:
+        digest.update(read_file(item.clean))
     return digest.hexdigest()
 
 

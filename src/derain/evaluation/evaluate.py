@@ -12,15 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.data.layouts import Found, Item
+from derain.data.layouts import Found
 from derain.evaluation.cache import Cache, Key, Measurement, Note, content_of
 from derain.evaluation.models import EvaluationModel
 from derain.evaluation.sets import read_pair
-from derain.metrics import METRICS, ParametersError, bind, get_metric, get_protocol, quantise
+from derain.io.pairs import PairPath
+from derain.metrics import (
+    METRICS,
+    ParametersError,
+    bind,
+    default_metrics,
+    get_metric,
+    get_protocol,
+    quantise,
+)
 from derain.weights.record import Record
-
-WITH_TRUTH = ("psnr", "ssim", "fsim")  # measured unless other metrics are asked for
-WITHOUT_TRUTH = ("niqe", "sseq")
 
 Functions = dict[str, Callable[..., float]]
 
@@ -29,7 +35,7 @@ Functions = dict[str, Callable[..., float]]
 class ImageResult:
     """One image of one model."""
 
-    item: Item
+    item: PairPath
     values: dict[str, float]
     seconds: float
     tiled: bool
@@ -74,7 +80,7 @@ class Measured:
 class Plan:
     """What to measure, and how."""
 
-    metrics: tuple[str, ...] = ()  # empty: WITH_TRUTH or WITHOUT_TRUTH, by the set
+    metrics: tuple[str, ...] = ()  # empty: the defaults for the set
     protocol: str = "y"
     jobs: int = 1  # images measured at a time, beside the one in the network
     parameters: Path | None = None  # of NIQE and SSEQ
@@ -89,7 +95,7 @@ class Plan:
             ValueError: Unknown metric or protocol.
         """
         get_protocol(self.protocol)
-        names = self.metrics or (WITH_TRUTH if found.has_truth else WITHOUT_TRUTH)
+        names = self.metrics or default_metrics("evaluate", found.has_truth)
         functions: Functions = {}
         skipped: dict[str, str] = {}
         for name in names:
@@ -155,7 +161,7 @@ def _measure(
 ) -> tuple[ImageResult, ...]:
     floats = get_protocol(plan.protocol).takes_floats
     keys = [Key(content_of(item), plan.protocol, model.where) for item in found.items]
-    pending: deque[tuple[Item, Key, Future[dict[str, float]], float, bool]] = deque()
+    pending: deque[tuple[PairPath, Key, Future[dict[str, float]], float, bool]] = deque()
 
     def finish() -> None:
         item, key, values, seconds, tiled = pending.popleft()
@@ -190,7 +196,7 @@ def _measure(
 
 
 def _restore(
-    model: EvaluationModel, image: NDArray[Any], item: Item, warm: bool
+    model: EvaluationModel, image: NDArray[Any], item: PairPath, warm: bool
 ) -> tuple[NDArray[Any], float]:
     try:
         if not warm:
@@ -198,12 +204,12 @@ def _restore(
         start = time.perf_counter()
         restored = model(image)
     except ValueError as error:
-        raise ValueError(f"{item.rainy}: {model.name}: {error}") from error
+        raise ValueError(f"{item.path}: {model.name}: {error}") from error
     return restored, time.perf_counter() - start
 
 
 def _values(
-    functions: Functions, restored: NDArray[Any], clean: NDArray[Any] | None, item: Item
+    functions: Functions, restored: NDArray[Any], clean: NDArray[Any] | None, item: PairPath
 ) -> dict[str, float]:
     image = restored if restored.dtype == np.uint8 else quantise(restored)
     values: dict[str, float] = {}
@@ -216,5 +222,5 @@ def _values(
             else:
                 values[name] = function(image)
         except ValueError as error:
-            raise ValueError(f"{item.rainy}: {error}") from error
+            raise ValueError(f"{item.path}: {error}") from error
     return values

@@ -14,12 +14,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from derain import engines, restore
-from derain.restore import Restorer
+from derain.restore import RestoreOptions, Restorer
 from derain.weights import catalog
 from derain.weights.record import Record
 
 PUBLISHED = "published"  # stands for the papers' figures, where a model is asked for
 AUTHORS = (".pth", ".pt")  # checkpoints that derain.weights.convert reads
+MOST_TENSORS = 20_000  # of a network whose cost is counted by its record alone
 INPUT = Record("rainy input", "input")
 
 Run = Callable[[NDArray[Any]], NDArray[Any]]  # (H, W, 3), uint8 or float in [0, 1] -> the same
@@ -75,7 +76,9 @@ class EvaluationModel:
 
     def __call__(self, image: NDArray[Any]) -> NDArray[Any]:
         """(H, W, 3) uint8 or float in [0, 1] -> the same, derained, clipped, rounded half up."""
-        return self.restorer.restore_pixels(image, self.tile) if self.restorer else image
+        if not self.restorer:
+            return image
+        return self.restorer.restore_pixels(image, RestoreOptions(tile=self.tile))
 
     def tiles(self, image: NDArray[Any]) -> bool:
         """Whether an image (H, W, 3) goes through the network in several tiles."""
@@ -117,14 +120,14 @@ def evaluation_model(what: str, settings: InferenceSettings | None = None) -> Ev
         where = f"{choice.engine} {choice.device} f32"
         load_it = partial(load_authors, path, choice, settings)
         return EvaluationModel(name, path, load_it, where, settings.tile)
-    wanted = settings.engine if settings.engine != "auto" else catalog.engine_of(what)
+    wanted = settings.engine if settings.engine != "auto" else engines.engine_of(what)
     choice = engines.choose(settings.device, wanted)
-    file = catalog.find_weights(what, choice.engine)
+    file = engines.find_model(what, choice.engine)
     name = what if what in catalog.WEIGHTS else path.name
 
     def load() -> Restorer:
         loaded = engines.load_engine(file, choice, settings.precision, settings.threads)
-        return Restorer(loaded, choice)
+        return Restorer(loaded, choice, name=name)
 
     where = f"{choice.engine} {choice.device} {settings.precision}"
     return EvaluationModel(name, file, load, where, settings.tile)
@@ -149,20 +152,18 @@ def evaluation_models(
 
 def _with_cost(record: Record) -> Record:
     """Count multiply-adds at 512x384 where a file does not say; without torch it stays so."""
-    if record.gmacs or not engines.has_torch():
+    if record.gmacs or not engines.ENGINES["torch"].installed:
         return record
-    import torch
-
-    from derain.models import MODELS, build
+    from derain.models import MODELS
     from derain.models.cost import cost
+    from derain.weights.files import outline
 
     if record.network not in MODELS:
         return record
-    with torch.device("meta"):
-        options = {k: tuple(v) if isinstance(v, list) else v for k, v in record.options.items()}
-        network = build(record.network, **options)
-        fold = getattr(network, "fold", None)
-        counted = cost(fold() if fold else network, 384, 512)
+    try:
+        counted = cost(outline(record, MOST_TENSORS).fold(), 384, 512)
+    except ValueError:  # a graph runs whatever its record says of the network it came from
+        return record
     return replace(record, gmacs=counted.gmacs)
 
 
@@ -172,25 +173,15 @@ def load_authors(path: Path, choice: engines.Choice, settings: InferenceSettings
     Raises:
         ValueError: Not such a checkpoint, torch is missing, or another precision is asked for.
     """
-    if not engines.has_torch():
-        raise ValueError(f"{path.name} needs torch: `pip install derain[torch]`")
     if settings.precision != "f32":
         raise ValueError(f"{path.name}: authors' checkpoints run in f32 alone")
     from derain.engines.torch import TorchEngine
-    from derain.models.cost import cost
     from derain.weights import convert
+    from derain.weights.files import describe
 
     network = convert.load_authors(path)
-    counted = cost(network, 384, 512)
-    record = Record(
-        name=path.stem,
-        network=convert.convert(path).name,
-        size_multiple=getattr(network, "size_multiple", 1),
-        minimum_size=getattr(network, "minimum_size", 1),
-        parameters=counted.parameters,
-        gmacs=counted.gmacs,
-        trained_on=f"by its authors ({path.name})",
-        licence="unknown",
-    )
+    trained_on = f"by its authors ({path.name})"
+    entry = convert.convert(path).name
+    record = describe(network, path.stem, entry, {}, trained_on=trained_on, licence="unknown")
     engine = TorchEngine(network, record, choice.device, "f32", settings.threads)
-    return Restorer(engine, choice)
+    return Restorer(engine, choice, name=path.name)

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
-from derain.atomic import write_atomically
 from derain.data.layouts import Found, find_set, find_sets
 from derain.evaluation import report, tables
 from derain.evaluation.cache import Note
 from derain.evaluation.evaluate import Plan, evaluate
 from derain.evaluation.models import PUBLISHED, InferenceSettings, evaluation_models, rainy_input
+from derain.io.atomic import write_atomically
 
 FILES = ("report.html", "summary.md", "summary.csv", "images.csv", "results.json")
 

@@ -1,7 +1,6 @@
 """The HTML report: one file that opens from disk, with all its images inside."""
 
 import base64
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,20 +9,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from derain import images
 from derain.evaluation import tables
 from derain.evaluation.evaluate import ImageResult, Measured
 from derain.evaluation.published import MARKS
 from derain.evaluation.scatter import Level, Point, scatter
 from derain.evaluation.sets import read_pair
-from derain.evaluation.tables import DIGITS, Line, Table
+from derain.evaluation.tables import Line, Table
+from derain.io.decode import DecodedImage, read_rgb
+from derain.io.encode import encode_pixels, write_image
 from derain.metrics import METRICS
-from derain.metrics.folder import read_rgb
 
 QUALITY = 95  # of the WebP images in a report
-UNITS = {"psnr": "PSNR in dB", "niqe": "NIQE (lower is better)", "sseq": "SSEQ (lower is better)"}
 COSTS: tuple[tuple[str, str, Callable[[Line], float | None]], ...] = (
     ("GMACs", "GMACs (10^9 multiply-adds) at 512x384", lambda line: line.gmacs),
     ("parameters", "parameters, in millions", lambda line: (line.parameters or 0) / 1e6),
@@ -77,7 +74,6 @@ def render(results: Sequence[Table], about: dict[str, str]) -> str:
         },
         models=_models(results),
         data_urls=data_urls,
-        digits=DIGITS,
     )
 
 
@@ -109,7 +105,7 @@ def _environment() -> Any:
 def _cells(value: float | None, metric: str) -> str:
     if value is not None and math.isinf(value):
         return "∞"
-    return tables.number(value, DIGITS[metric])
+    return tables.number(value, METRICS[metric].digits)
 
 
 def _input_of(table: Table) -> dict[str, ImageResult]:
@@ -150,7 +146,7 @@ def plots(table: Table) -> list[tuple[str, str]]:
                     text = f"{line.name} {printed} [{line.note}]"
                     levels.append(Level(text, theirs, "published"))
         if any(point.kind == "measured" for point in points):
-            quality = UNITS.get(metric, metric.upper())
+            quality = METRICS[metric].axis
             drawn.append((name, scatter(points, levels, axis, quality, lower=lower)))
     return drawn
 
@@ -205,12 +201,11 @@ def restored(result: Measured, row: ImageResult, rainy: NDArray[Any]) -> NDArray
         return read_rgb(path)
     except ValueError:  # not there yet, or damaged
         image = result.model(rainy)
-        images.write(path, images.DecodedImage(image, "PNG"))
+        write_image(path, DecodedImage(image, "PNG"))
         return image
 
 
 def data_url(image: NDArray[np.uint8]) -> str:
     """An image (H, W, 3) as a data: URL."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "WEBP", quality=QUALITY, method=2)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    data = encode_pixels(image, "WEBP", quality=QUALITY, method=2)
+    return "data:image/webp;base64," + base64.b64encode(data).decode()

@@ -4,35 +4,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 
-import numpy as np
-
-from derain.data.layouts import Found, Item
+from derain.data.layouts import Found
 from derain.data.public import SETS
-from derain.metrics import AnyImage, psnr
-from derain.metrics.folder import open_image, read_rgb
+from derain.io.decode import Image8, read_rgb
+from derain.io.pairs import PairPath
+from derain.metrics import psnr
 
 _NEAR = 0.1  # dB; Rain100L and Rain200L, the nearest pair of known sets, lie 0.2 apart
 
 
-def read_pair(item: Item) -> tuple[AnyImage, AnyImage | None]:
+def read_pair(item: PairPath) -> tuple[Image8, Image8 | None]:
     """Decode a pair: rainy and clean, (H, W, 3) uint8; None where there is no ground truth.
 
     Raises:
-        ValueError: No 8-bit image, or sizes that differ; names the file.
+        ImageError: A file that cannot be decoded, or sizes that differ; names the file.
     """
-    rainy = read_rgb(item.rainy)
-    if item.clean_half:
-        half = rainy.shape[1] // 2
-        left, right = rainy[:, :half], rainy[:, -half:]
-        clean, rainy = (left, right) if item.clean_half == "left" else (right, left)
-        return np.ascontiguousarray(rainy), np.ascontiguousarray(clean)
     if item.clean is None:
-        return rainy, None
-    clean = read_rgb(item.clean)
-    if rainy.shape != clean.shape:
-        sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in (rainy, clean)]
-        raise ValueError(f"{item.rainy} is {sizes[0]}, {item.clean} is {sizes[1]}")
-    return rainy, clean
+        return read_rgb(item.path), None
+    pair = item.read()
+    assert pair.rainy is not None
+    return pair.rainy, pair.clean
 
 
 @dataclass(frozen=True)
@@ -59,7 +50,8 @@ def check_set(found: Found, advance: Callable[[], None] = lambda: None) -> SetCh
     values: list[float] = []
     for item in found.items:
         try:
-            sizes.add(_size(item))
+            height, width = item.size()
+            sizes.add((width, height))
             if known:
                 rainy, clean = read_pair(item)
                 values.append(psnr(rainy, clean)) if clean is not None else None
@@ -89,19 +81,6 @@ def count_remarks(found: Found) -> tuple[list[str], list[str]]:
         if count == other:
             return [f"{count} instead of {public.pairs}: {why}"], []
     return [], [f"{count} instead of {public.pairs}: not the whole set, or another"]
-
-
-def _size(item: Item) -> tuple[int, int]:
-    with open_image(item.rainy) as rainy:
-        width, height = rainy.size
-    if item.clean_half:
-        return width // 2, height
-    if item.clean:
-        with open_image(item.clean) as clean:
-            if clean.size != (width, height):
-                size = f"{clean.width}x{clean.height}"
-                raise ValueError(f"{item.rainy} is {width}x{height}, {item.clean} is {size}")
-    return width, height
 
 
 def _span(sizes: set[tuple[int, int]]) -> str:

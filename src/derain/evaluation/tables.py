@@ -15,8 +15,6 @@ from derain.evaluation.evaluate import Measured
 from derain.evaluation.sets import count_remarks
 from derain.metrics import METRICS, PROTOCOLS
 
-DIGITS = {"psnr": 2, "ssim": 4, "fsim": 4, "fsimc": 4, "niqe": 3, "sseq": 2}
-
 
 @dataclass(frozen=True)
 class Line:
@@ -162,7 +160,7 @@ def cells(table: Table) -> list[list[str]]:
     for line in table.lines:
         row = [line.name, count(line.parameters), number(line.gmacs, 1), number(line.seconds, 3)]
         for metric in table.metrics:
-            row.append(number(line.measured.get(metric), DIGITS[metric]))
+            row.append(number(line.measured.get(metric), METRICS[metric].digits))
             if metric in shown:
                 printed = line.published.get(metric, "")
                 row.append(f"{line.mark} {printed}" if printed and line.mark else printed)

@@ -1,7 +1,7 @@
 """What a metric accepts: 8-bit RGB arrays of one size.
 
 Source: specs/metrics.md, section 1. The papers measure saved 8-bit files, so a network's output
-is quantised first (`quantise`); sizes are never made equal silently.
+is quantised first (`derain.metrics.quantise`); sizes are never made equal silently.
 """
 
 from typing import Any
@@ -20,11 +20,6 @@ def round_half_up(x: ArrayLike) -> Plane:
     x0.5 are multiples of 1/256.
     """
     return np.floor(np.asarray(x, dtype=np.float64) + 0.5)
-
-
-def quantise(output: ArrayLike) -> NDArray[np.uint8]:
-    """Turn a network's output, any shape in [0, 1], into the uint8 values that would be saved."""
-    return round_half_up(255 * np.clip(output, 0, 1)).astype(np.uint8)
 
 
 def as_rgb(image: AnyImage) -> AnyImage:

@@ -3,21 +3,20 @@
 import dataclasses
 from typing import Any, NamedTuple
 
-from torch import nn
-
 from derain.models.dcsfn import DCSFN, DCSFNConfig
 from derain.models.mh2fnet import MH2FNet, MH2FNetConfig
 from derain.models.mspfn import MSPFN, MSPFNConfig
 from derain.models.nafnet import NAFNet, NAFNetConfig
+from derain.models.network import Network, check_contract, check_types
 from derain.models.prenet import PReNet, PReNetConfig
 
-__all__ = ["MODELS", "Entry", "build"]
+__all__ = ["MODELS", "Entry", "Network", "build"]
 
 
 class Entry(NamedTuple):
     """A network of the table: its class, its configuration, and where it stands in its paper."""
 
-    network: type[nn.Module]
+    network: type[Network[Any]]
     config: Any
     source: str
 
@@ -105,7 +104,7 @@ MODELS: dict[str, Entry] = {
 }
 
 
-def build(name: str, **changes: Any) -> nn.Module:
+def build(name: str, **changes: Any) -> Network[Any]:
     """Build a network of the table with fresh weights.
 
     Args:
@@ -113,7 +112,8 @@ def build(name: str, **changes: Any) -> nn.Module:
         **changes: Fields of its configuration to replace, such as ``fine_modules=8``.
 
     Raises:
-        ValueError: Unknown name, unknown field or impossible value; says what is allowed.
+        ValueError: Unknown name, unknown field or impossible value; says what is allowed. Or the
+            network does not offer what ``Network`` says; names what is missing.
     """
     if name not in MODELS:
         raise ValueError(f"unknown network {name!r}; known: {', '.join(MODELS)}")
@@ -122,4 +122,8 @@ def build(name: str, **changes: Any) -> nn.Module:
     unknown = sorted(set(changes) - set(fields))
     if unknown:
         raise ValueError(f"{name} has no argument {unknown[0]!r}; it has: {', '.join(fields)}")
-    return entry.network(dataclasses.replace(entry.config, **changes))
+    config = dataclasses.replace(entry.config, **changes)
+    check_types(config)
+    network = entry.network(config)
+    check_contract(network)
+    return network

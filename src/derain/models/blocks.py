@@ -1,11 +1,13 @@
 """What two or more networks share: checks of configurations, padding, channel attention."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 def require(condition: bool, message: str) -> None:
@@ -14,15 +16,23 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def require_at_least(minimum: int, config: Any, *names: str) -> None:
-    """Check fields that hold a whole number, or a tuple of them; None stands for a default."""
+LARGEST = 4096  # what a width or a count may be: a file may ask for anything
+COARSEST = 8  # how often an image may be halved
+
+
+def require_at_least(minimum: int, config: Any, *names: str, maximum: int = LARGEST) -> None:
+    """Check fields that hold a whole number, or a tuple of them.
+
+    None is right where it is the field's default.
+    """
     for name in names:
         value = getattr(config, name)
+        if value is None and getattr(type(config), name, 0) is None:
+            continue
         for number in value if isinstance(value, tuple) else (value,):
-            require(
-                number is None or (type(number) is int and number >= minimum),
-                f"{name} must be at least {minimum}: {value!r}",
-            )
+            whole = number if type(number) is int else minimum - 1
+            require(whole >= minimum, f"{name} must be at least {minimum}: {value!r}")
+            require(whole <= maximum, f"{name} must be at most {maximum}: {value!r}")
 
 
 def require_one_of(config: Any, **allowed: tuple[Any, ...]) -> None:
@@ -79,6 +89,14 @@ def require_window(window: int | None) -> None:
     )
 
 
+RADIUS = 64  # pixels; what convolutions read farther away changes less than 1e-3 (docs/tiles.md)
+
+
+def windowed_radius(window: int | None) -> int | None:
+    """The receptive radius of a network whose channel attention averages over windows."""
+    return RADIUS + window // 2 if window else None
+
+
 def whole_cells(multiple: int, window: int | None) -> int:
     """What height and width must divide by: ``multiple``, a power of 2, and cells of windows."""
     return max(multiple, CELL) if window else multiple
@@ -116,7 +134,7 @@ def attend(x: Tensor, gate: Callable[[Tensor], Tensor], window: int | None, step
     return x * weights
 
 
-def channels_last(network: nn.Module) -> nn.Module:
+def channels_last(network: AnyModule) -> AnyModule:
     """The network with its weights in the memory layout that convolutions on CPUs and GPUs like."""
     # torch's type stubs leave this overload out.
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

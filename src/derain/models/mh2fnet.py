@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from derain.models.blocks import (
+    COARSEST,
     attend,
     concatenate,
     on_padded,
@@ -25,7 +26,9 @@ from derain.models.blocks import (
     require_size,
     require_window,
     whole_cells,
+    windowed_radius,
 )
+from derain.models.network import Network
 
 CHOICES = {
     "down": ("max", "conv"),
@@ -61,7 +64,8 @@ class MH2FNetConfig:
         Raises:
             ValueError: Names the field and what is allowed.
         """
-        require_at_least(1, self, "width", "streams", "reduction", "growth", "distillation_width")
+        require_at_least(1, self, "width", "reduction", "growth", "distillation_width")
+        require_at_least(1, self, "streams", maximum=COARSEST)
         fewest = 2 if self.hadb else 1  # the HADB reads all outputs but the last
         require_at_least(fewest, self, "extraction_blocks")
         require(
@@ -235,7 +239,7 @@ class AddFusion(nn.Module):
         return sum(features[1:], start=features[0])
 
 
-class MH2FNet(nn.Module):
+class MH2FNet(Network[MH2FNetConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
     Any height and width from ``minimum_size`` up, without padding.
@@ -265,6 +269,11 @@ class MH2FNet(nn.Module):
     def minimum_size(self) -> int:
         """The least height and width: one pixel is left at the coarsest scale."""
         return 2 ** (self.config.streams - 1)
+
+    @property
+    def receptive_radius(self) -> int | None:
+        """Windows, where channel attention averages over them; else the whole image."""
+        return windowed_radius(self.config.window)
 
     def forward(self, image: Tensor) -> Tensor:
         """Derain.

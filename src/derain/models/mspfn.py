@@ -8,7 +8,6 @@ release fails on them). The lightweight MSPFN* of the paper's Tables 3 and 6 is
 Letters in brackets are the paper's. Levels run from fine (full resolution) to coarse.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from derain.models.blocks import (
+    COARSEST,
     attend,
     concatenate,
     on_padded,
@@ -26,7 +26,9 @@ from derain.models.blocks import (
     require_one_of,
     require_window,
     whole_cells,
+    windowed_radius,
 )
+from derain.models.network import Network
 
 Align = Literal["tf", "torch"]
 
@@ -57,7 +59,8 @@ class MSPFNConfig:
         Raises:
             ValueError: Names the field and what is allowed.
         """
-        require_at_least(1, self, "width", "levels", "strides", "reduction")
+        require_at_least(1, self, "width", "reduction")
+        require_at_least(1, self, "levels", "strides", maximum=COARSEST)
         require_at_least(1, self, "attention_units", "lstm_widths", "rru_widths")
         require_at_least(1, self, "reconstruction_width")
         require_at_least(0, self, "fine_modules")
@@ -310,13 +313,11 @@ class SeparateReconstruction(nn.Module):
         return rain
 
 
-class MSPFN(nn.Module):
+class MSPFN(Network[MSPFNConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
     Any height and width from 1 up. Inside, images are in [-1, 1] as in the paper.
     """
-
-    minimum_size = 1
 
     def __init__(self, config: MSPFNConfig | None = None) -> None:
         super().__init__()
@@ -339,6 +340,11 @@ class MSPFN(nn.Module):
         """What height and width divide by in exported graphs: every inner size is then even."""
         return whole_cells(2 ** (self.config.levels - 1 + self.config.strides), self.config.window)
 
+    @property
+    def receptive_radius(self) -> int | None:
+        """Windows, where channel attention averages over them; else the whole image."""
+        return windowed_radius(self.config.window)
+
     def forward(self, image: Tensor) -> Tensor:
         multiple = whole_cells(2 ** (self.config.levels - 1), self.config.window)
         return on_padded(self.derain, image, multiple)
@@ -355,7 +361,7 @@ class MSPFN(nn.Module):
 
     def fold(self) -> "MSPFN":
         """A copy that computes the same, bit for bit, without its dead weights."""
-        folded = copy.deepcopy(self)
+        folded = super().fold()
         for cell in folded.modules():
             if isinstance(cell, ConvLSTM):
                 cell.fold()

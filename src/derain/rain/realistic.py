@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from derain.io.levels import quantise
 from derain.rain import blending, streaks
 from derain.rain.arrays import ImageF, Layer
 from derain.rain.noise import line_kernel
@@ -226,8 +227,7 @@ def sensor(image: ImageF, draw: Draw) -> ImageF:
 
 def jpeg(image: ImageF, quality: int) -> ImageF:
     """What is left of an image (H, W, 1 or 3) after 8-bit JPEG of this quality."""
-    levels = np.floor(np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
-    _, code = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    _, code = cv2.imencode(".jpg", quantise(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = np.asarray(cv2.imdecode(code, cv2.IMREAD_UNCHANGED)).reshape(image.shape)
     return decoded[..., ::-1].astype(np.float32) / 255
 

@@ -7,9 +7,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from derain.io.levels import quantise
 from derain.rain import augment, blending
 from derain.rain.arrays import ImageF, Layer
-from derain.rain.presets import MIXTURES, PRESETS, Mixture, Preset
+from derain.rain.presets import MIXTURES, PRESETS, LayerPreset, Mixture, Preset, ScenePreset
 from derain.rain.ranges import Changes, Draw, check_keys, override
 from derain.rain.window import Window, place
 
@@ -101,8 +102,8 @@ class RainSynthesizer:
         size = (background.shape[0], background.shape[1])
         window = place(size, full_size or size, rng)
         draw = Draw(rng, preset.ranges)
-        if preset.scene:
-            rainy, target, rain = preset.scene(background, depth, window, draw, self.layers or ())
+        if isinstance(preset, ScenePreset):
+            rainy, target, rain = preset.render(background, depth, window, draw, self.layers or ())
         else:
             target, rain = background, self._layer(preset, window, draw)
             if preset.blend == "add":
@@ -121,17 +122,15 @@ class RainSynthesizer:
             params=origin | found | draw.params,
         )
 
-    def _layer(self, preset: Preset, window: Window, draw: Draw) -> Layer:
+    def _layer(self, preset: LayerPreset, window: Window, draw: Draw) -> Layer:
         """The rain layer of a benchmark preset, perhaps varied, or of the user's own layers."""
         if self.layers is not None:
             return augment.mix_layers(self.layers, window.size, draw)
-        assert preset.render_layer is not None
-        render_layer = preset.render_layer
         if draw.chance("augment_probability"):
             return augment.vary(
-                lambda size: render_layer(draw, size, window.full), window.size, window.scale, draw
+                lambda size: preset.render(draw, size, window.full), window.size, window.scale, draw
             )
-        return render_layer(draw, window.size, window.full)
+        return preset.render(draw, window.size, window.full)
 
 
 def _as_mixture(name: str) -> Mixture:
@@ -139,7 +138,7 @@ def _as_mixture(name: str) -> Mixture:
     if name in MIXTURES:
         return MIXTURES[name]
     if name in PRESETS:
-        return Mixture({name: 1.0})
+        return Mixture(PRESETS[name].about, {name: 1.0})
     raise ValueError(f"unknown preset {name!r}; known presets: {', '.join([*PRESETS, *MIXTURES])}")
 
 
@@ -152,7 +151,7 @@ def takes_layers_beside(name: str) -> bool:
 
 def _takes_layers(preset: Preset) -> bool:
     """Whether photographs of rain can be mixed into it."""
-    return preset.render_layer is not None or "layers_probability" in preset.ranges
+    return isinstance(preset, LayerPreset) or "layers_probability" in preset.ranges
 
 
 def _with_changes(members: dict[str, Preset], changes: Changes) -> dict[str, Preset]:
@@ -200,5 +199,5 @@ def _check_unit(name: str, values: NDArray[Any]) -> None:
 def _like(values: ImageF, image: NDArray[Any]) -> NDArray[Any]:
     """Give float values the shape and dtype of `image`; they are rounded once, here."""
     if image.dtype == np.uint8:
-        values = np.floor(np.clip(values, 0, 1) * 255 + 0.5)
+        return quantise(values).reshape(image.shape)
     return values.astype(image.dtype).reshape(image.shape)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from derain.atomic import write_atomically
+from derain.io.atomic import write_atomically
 
 DIGEST = 32  # bytes
 

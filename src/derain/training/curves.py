@@ -1,10 +1,11 @@
 """The curves of several runs in one image."""
 
+import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from derain.atomic import write_atomically
+from derain.io.atomic import write_atomically
 from derain.training.journal import PSNR, read_metrics
 
 AXES = {"step": "steps", "minutes": "minutes of training"}
@@ -59,7 +60,13 @@ def read_curves(run: Path) -> list[dict[str, str]]:
     Raises:
         ValueError: There is none, or nothing in it yet.
     """
-    rows = read_metrics(run if run.is_file() else run / "metrics.csv")
+    try:
+        rows = read_metrics(run if run.is_file() else run / "metrics.csv")
+        for row in rows:
+            values = [row[column] for column in ("step", "seconds", "loss", "validation_psnr_rgb")]
+            _ = [float(value) for value in values if value]
+    except (OSError, ValueError, KeyError, csv.Error):
+        raise ValueError(f"{run}: not the numbers of a training run (metrics.csv)") from None
     if not rows:
         raise ValueError(f"{run}: no training run there, or nothing written yet (metrics.csv)")
     return rows

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from derain.atomic import write_atomically
 from derain.data.crops import Crops, Source
+from derain.io.atomic import write_atomically
 from derain.memory import ran_out
 from derain.training.processes import World
 from derain.training.recipe import DataRecipe, Recipe

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from derain.atomic import write_atomically
+from derain.io.atomic import write_atomically
 from derain.training.checkpoint import keep_newest, name_of, save_checkpoint
 from derain.training.journal import PSNR, Journal, write_environment
 from derain.training.processes import World

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from derain import __version__
-from derain.atomic import write_atomically
+from derain.io.atomic import write_atomically
 from derain.training.processes import World
 from derain.training.validation import save_strips
 

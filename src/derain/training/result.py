@@ -1,17 +1,16 @@
 """The finished weights of a run: `.safetensors` to train on, `.onnx` to run."""
 
 from pathlib import Path
+from typing import Any
 
-from torch import nn
-
-from derain.models.cost import cost
+from derain.models import Network
 from derain.training.recipe import Recipe
-from derain.weights.files import save_weights
+from derain.weights.files import describe, save_weights
 from derain.weights.record import Record
 
 
 def save_result(
-    network: nn.Module, recipe: Recipe, run: Path, step: int, elapsed: float, psnr: float | None
+    network: Network[Any], recipe: Recipe, run: Path, step: int, elapsed: float, psnr: float | None
 ) -> Path:
     """Write the weights with what is known of them.
 
@@ -30,22 +29,14 @@ def save_result(
 
 
 def make_record(
-    network: nn.Module, recipe: Recipe, step: int, elapsed: float, psnr: float | None
+    network: Network[Any], recipe: Recipe, step: int, elapsed: float, psnr: float | None
 ) -> Record:
     """What the files say about themselves."""
-    size = cost(network, 384, 512)
-    return Record(
-        name=recipe.name,
-        network=recipe.network,
-        options=recipe.options,
-        # Every network of ours has these two, which nn.Module does not declare.
-        size_multiple=network.size_multiple,  # type: ignore[arg-type]
-        minimum_size=network.minimum_size,  # type: ignore[arg-type]
-        parameters=size.parameters,
-        gmacs=round(size.gmacs, 1),
+    return describe(
+        network, recipe.name, recipe.network, recipe.options,
         trained_on=f"recipe {recipe.name}, {step} steps, {elapsed / 60:.0f} minutes",
         scores={} if psnr is None else {"held-out rgb psnr": round(psnr, 2)},
-    )
+    )  # fmt: skip
 
 
 def export_result(path: Path) -> None:

@@ -2,45 +2,31 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple
 
 from derain.data import layouts
 from derain.data.crops import Source, center_crop, subset
-from derain.data.pairs import (
-    Pair,
-    PairFile,
-    image_files,
-    list_clean,
-    list_folders,
-    list_side_by_side,
-    read_rgb,
-    split_by_background,
-)
+from derain.data.layouts import list_clean, list_folders, list_side_by_side
+from derain.data.split import split_by_background
 from derain.data.store import open_pairs
+from derain.io.pairs import Pair, PairPath
 from derain.rain import RainSynthesizer
+from derain.rain.layers import read_layers
 from derain.training.recipe import Recipe
 
 VALIDATION_SIZE = 256  # pixels; the middle of each validation image
 OWN_RAIN, NO_RAIN = "own rain", "no rain"  # kinds beside the names of presets
 
 
-def list_set(folder: Path) -> list[PairFile]:
+def list_set(folder: Path) -> list[PairPath]:
     """The pairs of a set in any layout that `derain data` knows; ``:clean-left`` may follow."""
     found = layouts.find_set(folder.parent, folder.name)
     if not found.has_truth:
         raise ValueError(f"{folder}: has no clean images to learn from")
-    halves: dict[str, Any] = {"left": "left", "right": "right"}
-    return [
-        PairFile(item.name, item.clean or item.rainy, item.rainy, halves.get(item.clean_half, ""))
-        for item in found.items
-    ]
+    return list(found.items)
 
 
-LISTS: dict[str, Callable[[Path], list[PairFile]]] = {
+LISTS: dict[str, Callable[[Path], list[PairPath]]] = {
     "clean": list_clean,
     "side-by-side": list_side_by_side,
     "folders": list_folders,
@@ -110,10 +96,11 @@ def read_sources(
                 f"{root / s.path}: every background is used for validation; lower data.validation "
                 f"({recipe.data.validation}) or bring more images"
             )
+        layers = read_layers(root / s.rain_layers) if s.rain_layers else ()
         sources.append(
             Source(
                 subset(split.pairs, kept), s.weight, s.rain or None, s.augment,
-                s.enlarge, s.enlarge_probability, read_layers(root, s.rain_layers),
+                s.enlarge, s.enlarge_probability, layers,
             )
         )  # fmt: skip
     return sources, validation_pairs(recipe, split, size)
@@ -146,13 +133,3 @@ def with_rain(pair: Pair, preset: str, seed: int) -> Pair:
     """A pair with the rain of a preset over its clean image."""
     sample = RainSynthesizer(preset, seed=seed)(pair.clean)
     return Pair(pair.name, sample.target, sample.rainy)  # the night stays in the target
-
-
-def read_layers(root: Path, folder: str) -> list[NDArray[np.uint8]]:
-    """Photographs of rain on black, (h, w) grey; none for an empty name.
-
-    Raises:
-        ValueError: No such folder, or a file that is no image; names it.
-    """
-    files = image_files(root / folder) if folder else []
-    return [cv2.cvtColor(read_rgb(file), cv2.COLOR_RGB2GRAY).astype(np.uint8) for file in files]

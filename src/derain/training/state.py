@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from derain.models import build
+from derain.models import Network, build
 from derain.models.blocks import channels_last
 from derain.training.recipe import Recipe
 
@@ -20,8 +20,8 @@ _PLAIN = ("step", "progress", "elapsed", "lr_scale", "psnr", "best", "minutes")
 class State:
     """All that changes while a run goes on, which is what a checkpoint holds."""
 
-    network: nn.Module
-    ema: nn.Module
+    network: Network[Any]
+    ema: Network[Any]
     optimiser: torch.optim.Optimizer
     step: int = 0
     progress: float = 0.0  # fraction of the run that is done, 0..1; the same in all processes
@@ -79,15 +79,14 @@ def initialise(network: nn.Module, init: str) -> None:
     Raises:
         ValueError: No such weights, or of another network.
     """
-    from derain.weights import catalog
-    from derain.weights.files import load_network
+    from derain.engines import find_model
+    from derain.weights.files import load_network, mismatch
 
-    path = catalog.find_weights(init, "torch")
-    try:
-        network.load_state_dict(load_network(path)[0].state_dict())
-    except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
-        raise ValueError(f"{path}: does not fit the recipe's network: {reason}") from None
+    path = find_model(init, "torch")
+    state = load_network(path)[0].state_dict()
+    if differences := mismatch(state, network.state_dict()):
+        raise ValueError(f"{path}: does not fit the recipe's network: {differences}")
+    network.load_state_dict(state)
 
 
 def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

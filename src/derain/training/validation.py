@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from derain.atomic import write_atomically
 from derain.data.crops import to_tensor
+from derain.io.atomic import write_atomically
 from derain.training.sources import ValidationPair
 from derain.training.step import autocast, to_float
 

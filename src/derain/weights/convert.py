@@ -9,13 +9,14 @@ take RGB, so `bgr_to_rgb` swaps the channels of the first and the last convoluti
 ``order="rgb"`` says that a file was trained on RGB. The authors of PReNet feed RGB.
 """
 
+import io
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from derain.models.dcsfn import DCSFN, DCSFNConfig
 from derain.models.prenet import PReNet, PReNetConfig
@@ -37,12 +38,12 @@ class Converted(NamedTuple):
 class Reading(NamedTuple):
     """What the names and shapes of a checkpoint's tensors say."""
 
-    network: nn.Module  # on the meta device: shapes and no values
+    network: DCSFN | PReNet  # on the meta device: shapes and no values
     sources: dict[str, list[str]]  # our name -> theirs, to be stacked if there are several
     idle: set[str]  # theirs that their code creates and never uses
 
 
-def load_authors(path: Path, network: str = "auto", order: Order | None = None) -> nn.Module:
+def load_authors(path: Path, network: str = "auto", order: Order | None = None) -> DCSFN | PReNet:
     """A network with the weights of a checkpoint of the authors', in evaluation mode.
 
     Args:
@@ -85,8 +86,7 @@ def convert(path: Path, network: str = "auto", order: Order | None = None) -> Co
     }
     if (order or AUTHORS_ORDER[name]) == "bgr":
         bgr_to_rgb(state)
-    # Every network of ours has a config, which nn.Module does not declare.
-    return Converted(name, reading.network.config, state)  # type: ignore[arg-type]
+    return Converted(name, reading.network.config, state)
 
 
 def read_tensors(path: Path) -> Tensors:
@@ -97,11 +97,10 @@ def read_tensors(path: Path) -> Tensors:
         ValueError: No file of torch's, it holds more than tensors and plain values, or no state
             dict; names it.
     """
+    data = io.BytesIO(path.read_bytes())
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception:  # on bytes that are no checkpoint it fails in many ways
+        content = torch.load(data, map_location="cpu", weights_only=True)
+    except Exception:  # on bytes that are no checkpoint it fails in many ways, OSError among them
         raise ValueError(
             f"{path}: torch.load(weights_only=True) does not read it: it is no checkpoint, is "
             "damaged, or holds code, which derain does not run"

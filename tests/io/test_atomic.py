@@ -5,7 +5,7 @@ import resource
 
 import pytest
 
-from derain.atomic import write_atomically
+from derain.io.atomic import write_atomically
 
 
 def test_replaces_a_file_whole(tmp_path):

@@ -1,4 +1,4 @@
-"""What no library here does to image files: 16-bit PNG and TIFF with metadata, EXIF in place."""
+"""What no library here writes: 16-bit PNG and TIFF with their metadata, 16-bit PPM."""
 
 import struct
 import zlib
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, TiffTags
 
-ORIENTATION = 0x0112  # EXIF tag
 DIRECTORIES = (34665, 34853)  # tags of the camera's and the place's directory
 EXIF_TAGS = (270, 271, 272, 305, 306, 315, 33432, *DIRECTORIES)  # of a TIFF, that carry EXIF
 
@@ -34,29 +33,6 @@ class Extras(Protocol):
         """Dots per inch, across and down."""
 
 
-def upright_exif(block: bytes | None) -> bytes | None:
-    """Set the orientation tag to 1 and cut the link to the thumbnail, leaving all else in place.
-
-    Editing in place keeps maker notes valid, whose offsets count from the start of the block.
-    """
-    if block is None:
-        return None
-    order = {b"II": "<", b"MM": ">"}.get(block[:2])
-    if order is None:
-        return None
-    edited = bytearray(block)
-    try:
-        (start,) = struct.unpack_from(order + "I", edited, 4)
-        (entries,) = struct.unpack_from(order + "H", edited, start)
-        for entry in range(start + 2, start + 2 + 12 * entries, 12):
-            if struct.unpack_from(order + "H", edited, entry)[0] == ORIENTATION:
-                struct.pack_into(order + "HIH", edited, entry + 2, 3, 1, 1)
-        struct.pack_into(order + "I", edited, start + 2 + 12 * entries, 0)
-    except struct.error:
-        return None
-    return bytes(edited)
-
-
 def encode_png16(samples: NDArray[Any], extras: Extras) -> bytes:
     """16-bit PNG by OpenCV, with the metadata chunks it does not write itself."""
     if samples.ndim == 3:
@@ -77,6 +53,13 @@ def encode_png16(samples: NDArray[Any], extras: Extras) -> bytes:
     data = encoded.tobytes()
     header = 8 + 25  # signature and IHDR; metadata must stand before the pixels
     return data[:header] + chunks + data[header:]
+
+
+def encode_ppm16(samples: NDArray[Any]) -> bytes:
+    """16-bit PPM or, of one channel, PGM; its values are big-endian."""
+    height, width = samples.shape[:2]
+    kind = b"P5" if samples.ndim == 2 else b"P6"
+    return b"%b\n%d %d\n65535\n" % (kind, width, height) + samples.astype(">u2").tobytes()
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:

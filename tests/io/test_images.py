@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps, features
 
-from derain import images
-from derain.codecs import upright_exif
-from derain.images import DecodedImage, decode, encode
+from derain.io.decode import DecodedImage, decode_image, upright
+from derain.io.encode import encode_image, grey_of
+from derain.io.exif import upright_exif
 
 RNG = np.random.default_rng(0)
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><a>rating</a></x:xmpmeta>"
@@ -37,7 +37,7 @@ def saved(image: Image.Image, format: str, **options) -> bytes:
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP", "BMP"])
 def test_lossless_formats_return_every_pixel(format):
     image = DecodedImage(noise(), format)
-    again = decode(encode(image, quality=100), "x")
+    again = decode_image(encode_image(image, quality=100), "x")
     assert np.array_equal(again.pixels, image.pixels)
     assert again.format == format
 
@@ -52,8 +52,8 @@ def test_sixteen_bits_survive(format, grey, alpha):
         pixels, format, grey, noise(np.uint16, 1)[..., 0] if alpha else None,
         exif=upright_exif(exif().removeprefix(b"Exif\0\0")), icc=SRGB, dpi=(240, 240), xmp=XMP,
     )  # fmt: skip
-    data = encode(image)
-    again = decode(data, "x")
+    data = encode_image(image)
+    again = decode_image(data, "x")
     assert again.pixels.dtype == np.uint16
     assert np.array_equal(again.pixels, pixels)
     assert again.icc == SRGB
@@ -74,7 +74,7 @@ def test_sixteen_bits_survive(format, grey, alpha):
 def test_sixteen_bit_tiff_is_read_alike_by_another_library():
     tifffile = pytest.importorskip("tifffile")
     pixels = noise(np.uint16, height=300, width=700)  # several strips
-    data = encode(DecodedImage(pixels, "TIFF"))
+    data = encode_image(DecodedImage(pixels, "TIFF"))
     assert np.array_equal(tifffile.imread(io.BytesIO(data)), pixels)
 
 
@@ -82,7 +82,7 @@ def test_sixteen_bit_tiff_is_read_alike_by_another_library():
 def test_metadata_rides_along(format):
     image = Image.fromarray(noise())
     data = saved(image, format, exif=exif(), icc_profile=SRGB, dpi=(300, 300))
-    again = Image.open(io.BytesIO(encode(decode(data, "x"))))
+    again = Image.open(io.BytesIO(encode_image(decode_image(data, "x"))))
     assert again.info["icc_profile"] == SRGB
     tags = again.getexif()
     assert tags[0x010F] == "Camera & Co"
@@ -96,14 +96,14 @@ def test_metadata_rides_along(format):
 def test_orientation_is_applied_once_and_reset(orientation):
     original = Image.fromarray(noise())
     data = saved(original, "PNG", exif=exif(orientation))
-    image = decode(data, "x")
+    image = decode_image(data, "x")
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     assert np.array_equal(image.pixels, np.asarray(expected))
-    again = decode(encode(image), "x")
+    again = decode_image(encode_image(image), "x")
     assert np.array_equal(again.pixels, image.pixels)
-    assert Image.open(io.BytesIO(encode(image))).getexif()[0x0112] == 1
+    assert Image.open(io.BytesIO(encode_image(image))).getexif()[0x0112] == 1
     # 16-bit pixels are turned by our own code.
-    assert np.array_equal(images.upright(np.asarray(original), orientation), np.asarray(expected))
+    assert np.array_equal(upright(np.asarray(original), orientation), np.asarray(expected))
 
 
 def test_maker_notes_keep_their_place_and_the_thumbnail_is_cut():
@@ -134,7 +134,7 @@ def test_damaged_exif_is_dropped_not_fatal():
 def test_every_mode_becomes_rgb_and_keeps_grey_and_alpha(mode, grey, alpha):
     format = "TIFF" if mode == "CMYK" else "PNG"
     original = Image.fromarray(noise(channels=3 if mode == "P" else 4)).convert(mode)
-    image = decode(saved(original, format), "x")
+    image = decode_image(saved(original, format), "x")
     assert image.pixels.shape == (21, 34, 3)
     assert image.grey is grey
     assert (image.alpha is not None) is alpha
@@ -148,27 +148,27 @@ def test_every_mode_becomes_rgb_and_keeps_grey_and_alpha(mode, grey, alpha):
 def test_a_transparent_palette_colour_becomes_alpha():
     original = Image.fromarray(noise(channels=1)[..., 0] % 4, "P")
     original.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
-    image = decode(saved(original, "PNG", transparency=2), "x")
+    image = decode_image(saved(original, "PNG", transparency=2), "x")
     assert image.alpha is not None
     assert np.array_equal(image.alpha == 0, np.asarray(original) == 2)
 
 
 def test_a_cmyk_profile_is_not_attached_to_rgb_pixels():
     data = saved(Image.fromarray(noise()).convert("CMYK"), "JPEG", icc_profile=b"not a profile")
-    assert decode(data, "x").icc is None
+    assert decode_image(data, "x").icc is None
 
 
 def test_grey_is_the_rounded_mean_of_the_channels():
     pixels = noise(height=64, width=64)
     expected = np.floor(pixels.astype(float).mean(2) + 0.5)
-    assert np.array_equal(images.grey_of(pixels), expected)
+    assert np.array_equal(grey_of(pixels), expected)
 
 
 def test_jpeg_quality_is_high_by_default_and_settable():
     yy, xx = np.mgrid[:64, :64]
     pixels = np.dstack([xx * 4, yy * 4, (xx + yy) * 2]).astype(np.uint8)
-    sizes = {q: len(encode(DecodedImage(pixels, "JPEG"), q)) for q in (50, 95)}
-    again = decode(encode(DecodedImage(pixels, "JPEG")), "x").pixels
+    sizes = {q: len(encode_image(DecodedImage(pixels, "JPEG"), q)) for q in (50, 95)}
+    again = decode_image(encode_image(DecodedImage(pixels, "JPEG")), "x").pixels
     assert sizes[50] < sizes[95]
     assert np.abs(again.astype(int) - pixels).max() <= 4
 
@@ -190,26 +190,26 @@ def test_jpeg_quality_is_high_by_default_and_settable():
 )  # fmt: skip
 def test_what_cannot_be_restored_is_refused_by_name(data, words):
     with pytest.raises(ValueError, match=words) as caught:
-        decode(data, "holiday.jpg")
+        decode_image(data, "holiday.jpg")
     assert "holiday.jpg" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_truncated_sixteen_bit_png_is_refused():
-    data = encode(DecodedImage(noise(np.uint16, height=99, width=99), "PNG"))
+    data = encode_image(DecodedImage(noise(np.uint16, height=99, width=99), "PNG"))
     with pytest.raises(ValueError, match=r"holiday.png: damaged"):
-        decode(data[: len(data) // 2], "holiday.png")
+        decode_image(data[: len(data) // 2], "holiday.png")
 
 
 def test_a_bomb_is_refused_before_it_is_decoded_and_the_limit_can_be_lifted():
     data = saved(Image.new("1", (30_000, 10_000)), "PNG")
     with pytest.raises(ValueError, match=r"30000x10000 .* 250 megapixels; --max-pixels"):
-        decode(data, "bomb.png")
+        decode_image(data, "bomb.png")
     limit = Image.MAX_IMAGE_PIXELS
     small = saved(Image.new("L", (40, 30)), "PNG")
     with pytest.raises(ValueError, match="limit"):
-        decode(small, "x", max_pixels=1199)
-    assert decode(small, "x", max_pixels=1200).pixels.shape == (30, 40, 3)
+        decode_image(small, "x", max_pixels=1199)
+    assert decode_image(small, "x", max_pixels=1200).pixels.shape == (30, 40, 3)
     assert limit == Image.MAX_IMAGE_PIXELS
 
 
@@ -222,10 +222,10 @@ def test_a_bomb_is_refused_before_it_is_decoded_and_the_limit_can_be_lifted():
 )
 def test_a_format_that_cannot_hold_the_image_says_which_can(image, words):
     with pytest.raises(ValueError, match=words):
-        encode(image)
+        encode_image(image)
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
 def test_avif_goes_through():
-    image = decode(saved(Image.fromarray(noise()), "AVIF", icc_profile=SRGB), "x")
-    assert decode(encode(image), "x").icc == SRGB
+    image = decode_image(saved(Image.fromarray(noise()), "AVIF", icc_profile=SRGB), "x")
+    assert decode_image(encode_image(image), "x").icc == SRGB
