@@ -4,10 +4,11 @@
     python -m benchmarks.photo_rain ../shared/data/train MODEL [MODEL ...]
 
 PSNR (dB, protocol `y`, f32) of the middle 640x640 of the large photographs that
-`recipes/nafnet-small.toml` holds out, with synthetic rain of the photo preset by day and without
-JPEG, whose marks nobody can take away, at four zooms of the rain; of the same photographs clean,
-enlarged twice, against themselves; the same with wires, blinds and strands that are no rain; and of
-the Rain1400 pairs that the recipe holds out, with their own rain. Never of a test set.
+`recipes/nafnet-small.toml` keeps for validation, with synthetic rain of the photo preset by day and
+without JPEG, whose artefacts no network can remove, at four zooms of the rain; of the same
+photographs clean, enlarged twice, against themselves; the same with wires, blinds and
+strands that are no rain; and of the Rain1400 pairs that the recipe keeps for validation, with their
+own rain. Never of a test set.
 """
 
 import sys

@@ -5,7 +5,7 @@ r"""Statistics of synthetic heavy rain beside those of Rain100H, as a Markdown t
         --seed 1001
 
 With --rainy ../shared/data/test/rain100h/rainy it measures the real pairs; with --scores it prints
-PSNR and SSIM of the input for every preset, beside the prototype's that the specification states.
+PSNR and SSIM of the input for every preset, beside that of our first prototype.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from derain.metrics.ssim import ssim_map
 from derain.rain import RainSynthesizer
 from derain.rain.acceptance import markdown, measure
 
-# Preset -> PSNR and SSIM, full-range grey, of 50 other images (specification, section 7).
+# Preset -> PSNR and SSIM, full-range grey, of 50 other images, by our first prototype.
 PROTOTYPE = {
     "rain100l": (26.6, 0.857),
     "rain1400": (25.7, 0.826),

@@ -200,3 +200,23 @@ def test_an_empty_name_is_not_the_current_folder(tmp_path, monkeypatch):
     jobs, failed = batch.plan([""])
     assert jobs == []
     assert "no such file or folder" in failed[0].message
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_two_names_of_one_file_are_not_both_written(tmp_path, overwrite):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for name, grey in (("a", 10), ("b", 200)):
+        Image.new("RGB", (9, 9), (grey,) * 3).save(tmp_path / f"{name}.png")
+    jobs = [
+        batch.Job(str(tmp_path / "a.png"), tmp_path / "real" / "x.png"),
+        batch.Job(str(tmp_path / "b.png"), tmp_path / "link" / "x.png"),
+    ]
+    restorer = derain.load(device="cpu", precision="f32")
+    outcomes = batch.run(jobs, restorer, batch.BatchSettings(overwrite=overwrite))
+    assert sorted(outcome.status for outcome in outcomes) == ["failed", "restored"]
+    (lost,) = [outcome for outcome in outcomes if outcome.status == "failed"]
+    assert "x.png" in lost.message
+    kept = outcomes.index(next(o for o in outcomes if o.status == "restored"))
+    mean = np.asarray(Image.open(tmp_path / "real" / "x.png")).mean()
+    assert abs(mean - (10, 200)[kept]) < 20

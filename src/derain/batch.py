@@ -29,6 +29,7 @@ from derain.restore import DEFAULTS, RestoreOptions, Restorer
 
 SUFFIX = "_derained"
 PIPE = "-"
+EXISTS = "{}: exists already; --overwrite or --skip-existing"
 
 
 @dataclass(frozen=True)
@@ -216,8 +217,49 @@ def mean_change(before: NDArray[Any], after: NDArray[Any], rows: int = 256) -> f
     return total / before.size * 255 / top
 
 
+class Results:
+    """The files that a run has written, so that none of them is written twice.
+
+    Two names can stand for one file: through a linked folder, or on a disk that ignores capitals.
+
+    Args:
+        overwrite: Whether files of earlier runs may be replaced.
+    """
+
+    def __init__(self, overwrite: bool) -> None:
+        self.overwrite = overwrite
+        self._written: set[tuple[int, int]] = set()  # device and number of each file
+        self._lock = threading.Lock()
+
+    def write(self, target: Path, data: bytes) -> None:
+        """Write a result whole.
+
+        Raises:
+            ValueError: The file is a result of this run, or may not be replaced; names it.
+            OSError: Writing failed; nothing is half-written.
+        """
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock:
+            if target.exists():
+                if _identity(target) in self._written:
+                    raise ValueError(f"{target}: is the file of an earlier result of this run")
+                if not self.overwrite:
+                    raise ValueError(EXISTS.format(target))
+            write_atomically(target, data)
+            self._written.add(_identity(target))
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
 def restore_one(
-    job: Job, restorer: Restorer, settings: BatchSettings, stop: threading.Event
+    job: Job,
+    restorer: Restorer,
+    settings: BatchSettings,
+    results: Results,
+    stop: threading.Event,
 ) -> Outcome:
     """Decode, restore, encode and write one image.
 
@@ -231,7 +273,7 @@ def restore_one(
         if settings.skip_existing:
             return Outcome(job, "skipped")
         if not settings.overwrite:
-            raise ValueError(f"{job.target}: exists already; --overwrite or --skip-existing")
+            raise ValueError(EXISTS.format(job.target))
     data = read_source(job.source, settings.max_pixels)
     image = decode_image(data, job.source, max_pixels=settings.max_pixels)
     del data
@@ -252,8 +294,7 @@ def restore_one(
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     else:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(job.target, data)
+        results.write(job.target, data)
     height, width = result.pixels.shape[:2]
     seconds = time.perf_counter() - start
     return Outcome(job, "restored", seconds, (height, width), change)
@@ -267,11 +308,15 @@ def target_format(job: Job, settings: BatchSettings, image: DecodedImage) -> str
 
 
 def attempt(
-    job: Job, restorer: Restorer, settings: BatchSettings, stop: threading.Event
+    job: Job,
+    restorer: Restorer,
+    settings: BatchSettings,
+    results: Results,
+    stop: threading.Event,
 ) -> Outcome:
     """``restore_one``, with a failure as an outcome instead of an exception."""
     try:
-        return restore_one(job, restorer, settings, stop)
+        return restore_one(job, restorer, settings, results, stop)
     except Cancelled:
         raise
     except Exception as error:
@@ -316,7 +361,7 @@ def run(
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1: {workers}")
-    stop = threading.Event()
+    results, stop = Results(settings.overwrite), threading.Event()
     outcomes: list[Outcome] = []
     queue = iter(jobs)
     pool = ThreadPoolExecutor(workers)
@@ -324,7 +369,7 @@ def run(
     try:
         while True:
             for job in itertools.islice(queue, workers - len(pending)):
-                pending.append(pool.submit(attempt, job, restorer, settings, stop))
+                pending.append(pool.submit(attempt, job, restorer, settings, results, stop))
             if not pending:
                 return outcomes
             outcomes.append(pending.popleft().result())

@@ -344,7 +344,7 @@ class Restorer:
 
 
 def overlap_for(record: Record, tile_size: int) -> Overlap:
-    """How tiles of a network overlap; docs/tiles.md has the measurements.
+    """How tiles of a network overlap; docs/guide/tiles.md has the measurements.
 
     Where all that is nearer to a tile's border than the receptive radius is left out, tiles give
     what the whole image gives. Of a network that reads the whole image they differ at any depth:

@@ -1,4 +1,4 @@
-"""The values that the authors' MATLAB code gives, within the tolerances of specs/metrics.md."""
+"""The values that the authors' MATLAB code gives, within the tolerance of each metric."""
 
 import hashlib
 import json

@@ -16,7 +16,7 @@ from derain.models.dcsfn import (
     RecurrentPass,
 )
 
-# specs/dcsfn.md, section 5: parameters, GMACs at 512x384 and at 256x256
+# Of the networks in Tables 3 to 6: parameters, GMACs at 512x384 and at 256x256
 SIZES = {
     "paper": ({}, 12_626_359, 547.9, 182.6),
     "k1": ({"scales": 1}, 4_826_551, 406.2, 135.4),
@@ -69,7 +69,7 @@ def excite(network: DCSFN) -> DCSFN:
 
 
 def dead(network: DCSFN) -> set[str]:
-    """The weights that specs/dcsfn.md, section 9, item 2 calls dead."""
+    """The weights of gates that only ever see a zero state: they cannot change the output."""
     gates_of_state = {"gru": ["r"], "lstm": ["f"], "rnn": []}[network.config.unit]
     first_cells = [(2, 0), (0, 2)][network.config.direction == "figure"]
     prefixes = tuple(

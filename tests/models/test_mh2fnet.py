@@ -1,4 +1,4 @@
-"""MH2F-Net against specs/mh2fnet.md."""
+"""MH2F-Net (CVPR Workshops 2021) against its paper."""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def network(**changes: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("changes", "parameters", "gmacs", "gmacs_256"),
-    [  # section 7
+    [  # Table 3 and Figure 7
         ({}, 1_512_605, 135.1, 45.0),
         ({"extraction_blocks": 4}, 771_413, 70.4, 23.5),
         ({"extraction_blocks": 6}, 1_142_009, 102.8, 34.3),
@@ -62,7 +62,7 @@ def test_size_and_cost(
 
 
 def reference(net: MH2FNet, image: Tensor) -> Tensor:
-    """Sections 2 to 5 word by word, from the network's weights alone."""
+    """The network word by word, from the network's weights alone."""
     config, weights = net.config, net.state_dict()
     streams, blocks = config.streams, config.extraction_blocks
 
@@ -169,7 +169,7 @@ def rms_at_start(**changes: Any) -> list[float]:
 
 @pytest.mark.parametrize(
     ("down", "join", "expected"),
-    [  # section 3.3: Lo, L_1, L_2, L_4, L_8; not the output, which follows three random filters
+    [  # Lo, L_1, L_2, L_4, L_8; not the output, which follows three random filters
         ("max", "concat", (0.31, 0.22, 0.17, 0.10, 0.08)),
         ("conv", "concat", (0.35, 0.23, 0.13, 0.09, 0.09)),
         ("conv", "add", (0.34, 0.54, 0.92, 2.4, 18)),

@@ -1,4 +1,4 @@
-"""MSPFN against specs/mspfn.md; section numbers are that file's."""
+"""MSPFN (Jiang et al., CVPR 2020) against its paper and the authors' released graph."""
 
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def network(**changes: Any) -> Any:
 
 # Size ------------------------------------------------------------------------------------------
 
-PARAMETERS = {  # section 8, "ours"
+PARAMETERS = {  # of our implementations
     "mspfn": 13_702_976,
     "mspfn-lite": 1_656_656,
     "mspfn-m30n1": 22_427_744,
@@ -119,7 +119,7 @@ def test_units_per_level_follow_the_levels() -> None:
 
 
 def padded_down(x: NDArray, weight: NDArray, align: str) -> NDArray:
-    """Section 7: explicit zeros, then every second window, for one map and one kernel."""
+    """Explicit zeros, then every second window, for one map and one kernel."""
     pads = [((1, 1) if align == "torch" or n % 2 else (0, 1)) for n in x.shape]
     x = np.pad(x, pads)
     rows, columns = (x.shape[0] - 3) // 2 + 1, (x.shape[1] - 3) // 2 + 1
@@ -132,7 +132,7 @@ def padded_down(x: NDArray, weight: NDArray, align: str) -> NDArray:
 
 
 def cropped_up(x: NDArray, weight: NDArray, target: tuple[int, int], align: str) -> NDArray:
-    """Section 7: the full transposed result of 2n + 1 samples, then rows and columns dropped."""
+    """The full transposed result of 2n + 1 samples, then rows and columns dropped."""
     full = np.zeros((2 * x.shape[0] + 1, 2 * x.shape[1] + 1))
     for i, j in np.ndindex(*x.shape):
         full[2 * i : 2 * i + 3, 2 * j : 2 * j + 3] += weight * x[i, j]
@@ -184,7 +184,7 @@ def test_up_is_the_transpose_of_down(align: Any, size: tuple[int, int]) -> None:
 
 
 def published_lstm(cell: ConvLSTM, x: Tensor) -> Tensor:
-    """Section 3, one step: gates i, j, f, o, forget bias 1, from an explicit zero state."""
+    """A ConvLSTM, one step: gates i, j, f, o, forget bias 1, from an explicit zero state."""
     state = torch.zeros(x.shape[0], cell.hidden, *x.shape[2:], dtype=x.dtype)
     gates = F.conv2d(torch.cat([x, state], 1), cell.conv.weight, cell.conv.bias, padding=1)
     i, j, f, o = gates.split(cell.hidden, dim=1)
@@ -314,7 +314,7 @@ def test_coarse_features_start_as_the_initial_ones() -> None:
 
 
 def published_fusion(module: Any, old: list[Tensor]) -> list[Tensor]:
-    """Sections 4.2 and 4.3: level l + 1 of the text is index l, `up[l][i]` brings the i-th of the
+    """Coarse and fine fusion: level l + 1 of the text is index l, `up[l][i]` brings the i-th of the
     coarser outputs, the coarsest first, to level l."""
     levels = len(old)
     new: dict[int, Tensor] = {}
@@ -329,7 +329,7 @@ def published_fusion(module: Any, old: list[Tensor]) -> list[Tensor]:
 
 
 def published(net: Any, image: Tensor) -> Tensor:
-    """Section 4 from image to image, for the networks with progressive fusion."""
+    """The whole network from image to image, for the networks with progressive fusion."""
     config = net.config
     pyramid = image_pyramid(2 * image - 1, config.levels, config.pyramid)
     x = [conv(level) for conv, level in zip(net.initial, pyramid, strict=True)]

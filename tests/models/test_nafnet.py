@@ -1,4 +1,4 @@
-"""NAFNet against specs/nafnet.md."""
+"""NAFNet (Chen et al., ECCV 2022) against the authors' layout and published sizes."""
 
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def test_size_and_cost() -> None:
 
 
 def reference_block(block: NAFBlock, x: Tensor) -> Tensor:
-    """The table of section 1 word by word."""
+    """The layers of one block, by their authors' names."""
     weights = block.state_dict()
     channels = x.shape[1]
 
@@ -73,7 +73,7 @@ def reference_block(block: NAFBlock, x: Tensor) -> Tensor:
 
 
 def reference(net: Any, image: Tensor) -> Tensor:
-    """Section 1's U-net for two stages, without padding."""
+    """The U-net for two stages, without padding."""
     blocks = {name: part for name, part in net.named_modules() if isinstance(part, NAFBlock)}
     ran: list[str] = []
 

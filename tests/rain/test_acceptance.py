@@ -1,4 +1,4 @@
-"""Section 10 of the specification: the statistics of synthetic rain beside Rain100H's."""
+"""The statistics of synthetic rain beside Rain100H's."""
 
 from pathlib import Path
 

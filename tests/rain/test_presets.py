@@ -6,7 +6,7 @@ import pytest
 from derain.rain import MIXTURES, PRESETS
 from derain.rain.ranges import LIMITS
 
-GUIDE = Path(__file__).parents[2] / "docs" / "rain.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "rain.md"
 
 
 @pytest.mark.parametrize("name", PRESETS)

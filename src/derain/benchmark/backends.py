@@ -1,4 +1,4 @@
-"""Backends: the ways to run a network that a benchmark compares."""
+"""Backends: what a benchmark compares, an engine or another form of torch."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ VARIANTS = {
 
 
 class Backend(NamedTuple):
-    """One way to run a network: a backend by name, in a precision, on a device."""
+    """A backend by name, in a precision, on a device."""
 
     name: str  # an engine or a key of VARIANTS
     precision: str  # "f32" or "bf16"
@@ -33,7 +33,7 @@ class Backend(NamedTuple):
 
 
 def backend_names() -> list[str]:
-    """Every backend: the engines, and the other ways to run torch."""
+    """Every backend: the engines, and the other forms of torch."""
     return [*ENGINES, *VARIANTS]
 
 
@@ -53,7 +53,7 @@ def available_backends(
     """List the backends that can run here.
 
     Args:
-        names: Of ``backend_names``; none for ``default_names``.
+        names: Some of ``backend_names``; none for ``default_names``.
         precisions: ``f32`` or ``bf16``; none for those in which a device multiplies.
         devices: ``cpu``, ``cuda``, ``mps``; none for the CPU and a GPU that ``derain restore``
             would use.

@@ -1,6 +1,6 @@
 """Work in a process of its own, one run at a time: its time and its memory are nobody else's.
 
-A network that waits for its turn costs nothing but memory, so that many can be measured round by
+A network that waits costs nothing but memory, so that many can be measured round by
 round and a noisy moment of the machine hits all of them alike.
 """
 

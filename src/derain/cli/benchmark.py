@@ -85,7 +85,8 @@ def benchmark(
 ) -> None:
     """Measure the speed of networks on this machine.
 
-    Backends run in turn and are compared with the machine's rate of matrix products.
+    The backends run one after another, and each is compared with the machine's rate of matrix
+    products.
     """
     import derain
     from derain.benchmark import figure, machine

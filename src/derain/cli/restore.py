@@ -80,9 +80,9 @@ def restore(
     scales: Annotated[
         str,
         typer.Option(
-            metavar="[auto|1|2,1|4,2|...]",
-            help="Look for rain at these fractions of the size, the coarsest first: 2 is half the "
-            "height and width. auto follows the size of the image.",
+            metavar="[auto|FACTORS]",
+            help="Look for rain at these fractions of the size, such as 4,2,1, the coarsest first: "
+            "2 is half the height and width. auto follows the size of the image.",
         ),
     ] = "auto",
     memory: Annotated[

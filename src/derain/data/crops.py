@@ -159,7 +159,7 @@ def enlarged(crop: Image8, size: int) -> Image8:
 
 
 def mirror(image: Image8, flip: bool) -> Image8:
-    """The picture, or its left-right mirror image."""
+    """The image, or its left-right mirror image."""
     return image[:, ::-1] if flip else image
 
 

@@ -222,7 +222,7 @@ def _pairs_in_one_folder(folder: Path) -> list[PairPath]:
     return [pair for pair in found if pair.clean]
 
 
-# Training lists its pairs in the order of plain sorting: which of them are held out for validation
+# Training lists its pairs in the order of plain sorting: which of them are used for validation
 # depends on it.
 
 

@@ -1,7 +1,7 @@
 """The public deraining sets: what each is, where its authors publish it, what it overlaps with.
 
-Sources: the papers and repositories named; specs/*_published.md for counts and input scores; issue
-threads where given as owner/name #number. Most of these sets state no licence, and we say so.
+Sources: the papers and repositories named, also for counts and input scores; issue threads where
+given as owner/name #number. Most of these sets state no licence, and we say so.
 """
 
 from dataclasses import dataclass

@@ -42,11 +42,11 @@ def split_by_background(
 
     Args:
         pairs: All pairs.
-        quotas: Some of the pairs by index, and how many of their backgrounds to hold out.
-        seed: Another one holds out other backgrounds.
+        quotas: Some of the pairs by index, and how many of their backgrounds to use for validation.
+        seed: Another seed chooses other backgrounds.
 
     Returns:
-        Indices for training; and for validation one pair of each background held out.
+        Indices for training; and for validation one pair of each background that is kept for it.
     """
     groups = group_by_background(pairs)
     validation: dict[int, int] = {}  # background -> the pair that shows it

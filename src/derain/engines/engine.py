@@ -45,7 +45,7 @@ def image_size(shape: Sequence[int | None], path: Path) -> Sequence[int | None]:
     """The height and width that a file takes, out of the shape of its input.
 
     Args:
-        shape: Of the input, None where any number will do.
+        shape: The shape of the input; None where any number will do.
         path: The file.
 
     Raises:

@@ -1,8 +1,8 @@
 """Every figure of the papers' tables: method, set, metric, paper, table and protocol.
 
-The numbers stand in published.toml, exactly as printed. Protocols: specs/metrics.md, section 2. A
-set is named by what it is, not by what a paper calls it: DCSFN's "Rain100H" is the edition with
-200 test pairs, our `rain200h`.
+The numbers stand in published.toml, exactly as printed. Protocols are those of
+``derain.metrics.protocols``. A set is named by what it is, not by what a paper calls it: DCSFN's
+"Rain100H" is the edition with 200 test pairs, our `rain200h`.
 """
 
 import tomllib

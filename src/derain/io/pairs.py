@@ -168,7 +168,7 @@ def match_folders(
 
     Args:
         rainy: A file or a folder; for metrics, the images that are measured.
-        clean: Of the same kind; for metrics, the references.
+        clean: An image or a folder, like ``rainy``; for metrics, the references.
         recursive: Whether sub-folders count.
         find: The clean image for a rainy one's name, among those in the folder by name.
 

@@ -1,6 +1,6 @@
 """One channel from three: the `Y` of the deraining papers and MATLAB's `gray`.
 
-Source: specs/metrics.md, section 1; ITU-R BT.601 as in MATLAB's `rgb2ycbcr` and `rgb2gray`.
+Source: ITU-R BT.601, as in MATLAB's `rgb2ycbcr` and `rgb2gray`.
 The weights are kept as the whole numbers of an exact fraction. Sums of integer products are exact
 in float64, so a value half-way between two grey levels is seen as such and rounds upwards
 whatever the order of summation; with 6-digit weights one pixel of Rain100H 17 flips, and its NIQE

@@ -1,7 +1,7 @@
 """Small linear filters that several metrics share, each with its border rule spelled out.
 
-Source: specs/metrics.md, sections 3 to 6. Plain NumPy sums of shifted slices: as fast as SciPy's
-filters for kernels this short, and `derain` measures PSNR, SSIM and FSIM without SciPy.
+Plain NumPy sums of shifted slices: as fast as SciPy's filters for kernels this short, and `derain`
+measures PSNR, SSIM and FSIM without SciPy.
 """
 
 from typing import Literal

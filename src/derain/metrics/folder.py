@@ -51,7 +51,7 @@ def find_pairs(images: Path, references: Path | None = None) -> list[PairPath]:
 
     Args:
         images: A file or a folder.
-        references: Of the same kind; None for metrics that need no reference.
+        references: An image or a folder, like ``images``; None for metrics that need no reference.
 
     Returns:
         The pairs in order of their paths, the reference as the clean image.

@@ -1,7 +1,7 @@
 """FSIM and FSIMc: feature similarity (Zhang et al., IEEE TIP 2011). NumPy alone.
 
 Source: the paper, sections II and III; phase congruency after Kovesi ("Image features from phase
-congruency", Videre 1999) with the constants of specs/metrics.md, section 4. Written from these;
+congruency", Videre 1999) with the constants below. Written from these;
 no code of the authors' release, whose licence allows research only, is used.
 """
 

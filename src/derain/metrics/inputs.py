@@ -1,6 +1,6 @@
 """What a metric accepts: 8-bit RGB arrays of one size.
 
-Source: specs/metrics.md, section 1. The papers measure saved 8-bit files, so a network's output
+The papers measure saved 8-bit files, so a network's output
 is quantised first (`derain.metrics.quantise`); sizes are never made equal silently.
 """
 
@@ -40,7 +40,7 @@ def as_rgb_values(image: AnyImage, allow_floats: bool) -> Plane:
     """Return (H, W, 3) float64 in 0..255, from uint8 or, if allowed, from floats in [0, 1].
 
     Raises:
-        ValueError: Of another type or shape.
+        ValueError: An image has another type or shape.
     """
     if allow_floats and np.issubdtype(image.dtype, np.floating):
         return 255 * _three_channels(image).astype(np.float64)

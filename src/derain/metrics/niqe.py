@@ -1,6 +1,6 @@
 """NIQE: natural image quality evaluator, without a reference (Mittal et al., IEEE SPL 2013).
 
-Source: the paper, sections II.A to II.D; specs/metrics.md, section 5. Differs from the authors'
+Source: the paper, sections II.A to II.D. Differs from the authors'
 release in one rule: normalised values below 1e-9 are set to 0. In flat areas they are rounding
 noise, by which the release depends on the order of its sums. MATLAB's built-in `niqe` uses another
 model and gives other numbers.

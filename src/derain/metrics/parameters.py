@@ -2,7 +2,7 @@
 
 Both were trained by LIVE (University of Texas at Austin), who allow their use and redistribution
 as long as the notice is kept and the papers are cited; `derain` does not ship them. The sha256
-values are those of specs/metric_references.json. Reading needs SciPy: they are MATLAB files.
+values are those of the authors' releases. Reading needs SciPy: they are MATLAB files.
 """
 
 import hashlib

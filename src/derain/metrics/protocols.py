@@ -1,6 +1,6 @@
 """The conventions by which papers measure PSNR and SSIM; a number without one means nothing.
 
-Source: specs/metrics.md, section 2, with the evidence for each. On Rain100H's rainy inputs `rgb`
+Source: the evaluation code of the papers that each protocol names. On Rain100H's rainy inputs `rgb`
 lies 1.4 dB below `y`; `y_float` moves the fourth digit only.
 """
 

@@ -1,7 +1,7 @@
 """PSNR: peak signal-to-noise ratio in dB, 10 log10(255^2 / MSE). NumPy alone.
 
-Source: specs/metrics.md, section 3. One mean squared error over all values of all channels of one
-image; a set's figure is the mean of the dB values, never the PSNR of a pooled error.
+One mean squared error over all values of all channels of one image; a set's
+figure is the mean of the dB values, never the PSNR of a pooled error.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Halve an image as MATLAB's `imresize(x, 0.5)` does: bicubic with antialiasing.
 
-Source: Keys 1981 (cubic convolution, a = -1/2), stretched by 2 so that it averages what it drops;
-specs/metrics.md, sections 5 and 6. OpenCV, and any bicubic without antialiasing, give other
+Source: Keys 1981 (cubic convolution, a = -1/2), stretched by 2 so that it averages what it drops.
+OpenCV, and any bicubic without antialiasing, give other
 images and with them another NIQE and SSEQ.
 """
 

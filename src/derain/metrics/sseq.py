@@ -1,6 +1,6 @@
 """SSEQ: spatial-spectral entropy-based quality, without a reference (Liu et al., SPIC 2014).
 
-Source: the paper, sections 2 and 3; specs/metrics.md, section 6. The regression is libsvm's, with
+Source: the paper, sections 2 and 3. The regression is libsvm's, with
 probabilities coupled after Wu, Lin and Weng (JMLR 2004, algorithm 2); no SVM library is needed.
 """
 

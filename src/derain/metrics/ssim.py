@@ -1,6 +1,6 @@
 """SSIM: structural similarity (Wang et al., IEEE TIP 2004), as the deraining papers compute it.
 
-Source: the paper's eq. 13 and section III.C; specs/metrics.md, section 3. NumPy alone. MATLAB's
+Source: the paper's eq. 13 and section III.C. NumPy alone. MATLAB's
 built-in `ssim` (replicated border) and scikit-image's defaults (flat window) are other metrics.
 """
 

@@ -2,7 +2,7 @@
 
 Whole folders: ``rain/folder.py``, contact sheets: ``rain/sheet.py``; both need Pillow, the rest
 NumPy and OpenCV alone. Source: our own design and measurements of the public benchmarks;
-docs/rain.md tells them.
+docs/guide/rain.md tells them.
 """
 
 from derain.rain.presets import MIXTURES, PRESETS

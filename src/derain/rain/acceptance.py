@@ -1,4 +1,4 @@
-"""Is synthetic heavy rain like Rain100H? The table of the specification, section 10.
+"""Is synthetic heavy rain like Rain100H? The table of docs/guide/rain.md.
 
 `REAL` and the limits are numbers measured on the 100 real test pairs (480x320, the edition of
 MSPFN and MPRNet) by the functions of `derain.rain.statistics`; no image is needed to compare.

@@ -1,8 +1,7 @@
 """Rain from given layers: mirrored, turned, zoomed, dimmed, summed.
 
 After RainMix of EfficientDeRain (Guo et al., AAAI 2021), which mixes transformed photographs of
-streaks. Here the layers are our own or a user's; the ranges are those of the specification,
-section 9.
+streaks. Here the layers are our own or a user's; the ranges are our own.
 """
 
 import math

@@ -1,6 +1,9 @@
-"""Recipes of the benchmark presets (specification, section 7).
+"""Rain like that of the public sets: ranges and the functions that draw from them.
 
-Each recipe is a table of ranges and, beside it, the function that draws from them and makes the
+The sets are Rain100L and Rain100H (Yang et al., CVPR 2017), Rain1400 (Fu et al., CVPR 2017),
+Rain1200 (Zhang and Patel, CVPR 2018), COCO350 and BDD350 (Jiang et al., CVPR 2020).
+
+Each preset is a table of ranges and, beside it, the function that draws from them and makes the
 rain layer: (H, W) float32, at least 0. The numbers are fits to the published scores of the rainy
 inputs (and, for Rain100H, to the layers themselves), not the makers' own settings.
 """
@@ -80,7 +83,7 @@ RAIN100H: Ranges = {
 
 
 def rain100h(draw: Draw, shape: Size, full_size: Size) -> Layer:
-    """Three to six groups; the first is always soft (specification, section 7.1)."""
+    """Three to six groups; the first is always soft."""
     mean, scale, angle = draw("mean"), draw("length_scale"), draw("angle")
     count = int(draw("groups"))
     parts = draw.rng.dirichlet(np.full(count, draw("concentration")))

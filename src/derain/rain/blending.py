@@ -1,4 +1,4 @@
-"""Blend modes: how a rain layer joins the image (specification, section 6).
+"""Blend modes: how a rain layer joins the image.
 
 Measured on real pairs: Rain100H adds grey light and clips, Rain1400 screens as Photoshop does.
 Images are gamma-encoded sRGB, as in the benchmarks. B (H, W, 3) and R (H, W) -> (H, W, 3).

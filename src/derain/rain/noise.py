@@ -1,4 +1,4 @@
-"""Noise engine: rain as it is made in Photoshop (specification, section 5).
+"""Noise engine: rain as it is made in Photoshop.
 
 Noise, threshold, motion blur, levels: the steps of the recipe by which Rain800, Rain1200 and part
 of Rain1400 were made.

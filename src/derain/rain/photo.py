@@ -46,7 +46,7 @@ PHOTO: Ranges = {
     "angle": Normal(90, 28, 20, 160),
     "mean": LogUniform(0.004, 0.22),  # of the streak layer, split over its groups
     "groups": Integers(1, 3),
-    "concentration": constant(1.2),  # of the Dirichlet law that splits the mean
+    "concentration": constant(1.2),  # of the Dirichlet distribution that splits the mean
     "group_zoom": LogUniform(0.4, 1.65),  # times the zoom: groups lie at different distances
     "angle_offset": Normal(0, 4),
     "spread": LogUniform(0.2, 5),

@@ -1,4 +1,4 @@
-"""Realistic rain: depth, haze, light, planes of drops, sensor (specification, section 8).
+"""Realistic rain: depth, haze, light, planes of drops, sensor.
 
 The benchmarks lay streaks over a dry image. A photograph of rain is also hazier with distance
 (rain accumulation) and darker, its streaks take the colour of the light around, the nearest are

@@ -1,4 +1,4 @@
-"""Statistics of a rain layer, as measured on Rain100H (specification, sections 2.2 and 10).
+"""Statistics of a rain layer, as measured on Rain100H.
 
 They tell whether synthetic rain is like the rain of a benchmark: how much there is, how its
 directions spread, how long and how wide its streaks are. The layer is recovered from an 8-bit

@@ -1,4 +1,4 @@
-"""Particle engine: rain as many separate streaks (specification, section 4).
+"""Particle engine: rain as many separate streaks.
 
 Two kinds of streak were found in the layers of Rain100H. Soft streaks have a Gaussian
 cross-section and tapered ends, and their light adds up. Bars have one constant grey, are aliased

@@ -30,7 +30,7 @@ class SourceRecipe:
     enlarge: float = 1.0  # the largest factor by which crops are enlarged, as larger images look
     enlarge_probability: float = 0.0  # of a crop to be enlarged
     rain_layers: str = ""  # folder of photographs of rain on black, for presets that mix them in
-    validation: int = 0  # backgrounds of this source held out, beside those of `data.validation`
+    validation: int = 0  # backgrounds of this source kept for it, beside those of `data.validation`
 
 
 @dataclass(frozen=True)

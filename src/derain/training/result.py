@@ -35,7 +35,7 @@ def make_record(
     return describe(
         network, recipe.name, recipe.network, recipe.options,
         trained_on=f"recipe {recipe.name}, {step} steps, {elapsed / 60:.0f} minutes",
-        scores={} if psnr is None else {"held-out rgb psnr": round(psnr, 2)},
+        scores={} if psnr is None else {"validation rgb psnr": round(psnr, 2)},
     )  # fmt: skip
 
 

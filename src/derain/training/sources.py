@@ -40,7 +40,7 @@ class Split(NamedTuple):
     pairs: Sequence[Pair]
     home: list[tuple[str, str]]  # path and layout of each pair's source
     training: list[int]
-    validation: list[int]  # one pair of each background that is held out
+    validation: list[int]  # one pair of each background that is kept for it
 
 
 class ValidationPair(NamedTuple):

@@ -34,7 +34,7 @@ def try_the_end(
 
     Args:
         run_folder: The run's folder, which need not be there.
-        state: Of the untrained network; it is not changed.
+        state: The state of the untrained network; it is not changed.
         recipe: What is to be trained.
         settings: Whether there will be an ``.onnx``.
         pairs: Validation pairs; one of each kind is tried.
