@@ -157,7 +157,7 @@ def test_what_cannot_be_is_refused_in_one_line(source, graph, tmp_path):
 
 def test_the_guides_samples_run(graph, program, tmp_path, monkeypatch):
     """With a small network under the names that the guide's commands would give."""
-    guide = (Path(__file__).parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
+    guide = (Path(__file__).parents[1] / "docs" / "guide" / "export.md").read_text(encoding="utf-8")
     samples = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     for suffix, made in ((".onnx", graph), (".pt2", program)):
