@@ -35,7 +35,7 @@ class Network(nn.Module, Generic[Config]):
         """How far from a pixel, in pixels, the image can change its result by 1e-3 or more.
 
         None stands for the whole image, as for a network that averages over it. Tiles then never
-        give quite what the whole image gives; docs/tiles.md has measurements.
+        give quite what the whole image gives; docs/guide/tiles.md has measurements.
         """
         raise NotImplementedError
 

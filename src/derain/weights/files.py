@@ -46,7 +46,7 @@ def describe(
 
     Args:
         network: Any, as built.
-        name: Of the weights.
+        name: The name of the weights.
         entry: Its name in ``derain.models.MODELS``.
         options: Changes to that entry's configuration.
         **known: Further fields of ``Record``.
