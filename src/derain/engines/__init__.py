@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from derain.weights.catalog import AUTHORS
 from derain.weights.record import Record
 
 Batch = NDArray[np.float32]  # (N, 3, H, W)
@@ -156,10 +157,11 @@ def load(path: Path, choice: Choice, precision: str = "auto", threads: int | Non
     """Load a model file into an engine.
 
     Args:
-        path: ``.onnx`` for OpenVINO and onnxruntime, ``.xml`` for OpenVINO, ``.safetensors`` for
-            torch.
+        path: ``.onnx`` for OpenVINO and onnxruntime, ``.xml`` for OpenVINO, ``.safetensors`` and
+            authors' checkpoints for torch.
         choice: From ``choose``.
-        precision: One of ``PRECISIONS``; ``auto`` is bf16 where the device multiplies in it.
+        precision: One of ``PRECISIONS``; ``auto`` is bf16 where the device multiplies in it, and
+            f32 for authors' checkpoints, which were measured in it.
         threads: CPU threads; None leaves it to the engine.
 
     Raises:
@@ -170,6 +172,10 @@ def load(path: Path, choice: Choice, precision: str = "auto", threads: int | Non
     if choice.engine == "torch":
         if not has_torch():
             raise ValueError(f"{path.name} needs torch: `pip install derain[torch]`")
+        if path.suffix in AUTHORS:
+            if precision == "bf16":
+                raise ValueError(f"{path.name}: authors' checkpoints run in f32 alone")
+            precision = "f32"
         from derain.engines.torch import TorchEngine
         from derain.weights.files import load_network
 

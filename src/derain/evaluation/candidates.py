@@ -7,7 +7,7 @@ the network itself is loaded when a picture needs it. Evaluating twice then load
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from derain.weights import catalog
 from derain.weights.record import Record
 
 PUBLISHED = "published"  # stands for the papers' figures, where a model is asked for
-AUTHORS = (".pth", ".pt")  # checkpoints that derain.weights.convert reads
 INPUT = Record("rainy input", "input")
 
 Run = Callable[[NDArray[Any]], NDArray[Any]]  # (H, W, 3), uint8 or float in [0, 1] -> the same
@@ -101,7 +100,7 @@ def candidate(what: str, settings: Settings | None = None) -> Candidate:
 
     Args:
         what: A name of ``derain models``; an `.onnx` or `.safetensors` file; or a `.pth` file of
-            the authors of DCSFN or PReNet.
+            a network's authors.
         settings: How to run it.
 
     Raises:
@@ -109,18 +108,16 @@ def candidate(what: str, settings: Settings | None = None) -> Candidate:
     """
     settings = settings or Settings()
     path = Path(what)
-    if path.suffix in AUTHORS:
-        if not path.is_file():
-            raise ValueError(f"{what}: no such file")
-        choice = engines.choose(settings.device, "torch")
-        name = f"{path.parent.name}/{path.name}"
-        where = f"{choice.engine} {choice.device} f32"
-        load_it = partial(load_authors, path, choice, settings)
-        return Candidate(name, path, load_it, where, settings.tile)
-    wanted = settings.engine if settings.engine != "auto" else catalog.engine_of(what)
+    authors = path.suffix in catalog.AUTHORS
+    if authors and not path.is_file():
+        raise ValueError(f"{what}: no such file")
+    asked = "auto" if authors else settings.engine  # torch alone runs checkpoints
+    wanted = asked if asked != "auto" else catalog.engine_of(what)
     choice = engines.choose(settings.device, wanted)
     file = catalog.find(what, choice.engine)
     name = what if what in catalog.WEIGHTS else path.name
+    if authors:  # their files are named by what they were trained on
+        name = f"{path.parent.name}/{path.name}"
 
     def load() -> Restorer:
         loaded = engines.load(file, choice, settings.precision, settings.threads)
@@ -162,33 +159,3 @@ def _with_cost(record: Record) -> Record:
         fold = getattr(network, "fold", None)
         counted = cost(fold() if fold else network, 384, 512)
     return replace(record, gmacs=counted.gmacs)
-
-
-def load_authors(path: Path, choice: engines.Choice, settings: Settings) -> Restorer:
-    """A restorer of a checkpoint of the authors of DCSFN or PReNet, in f32.
-
-    Raises:
-        ValueError: Not such a checkpoint, torch is missing, or another precision is asked for.
-    """
-    if not engines.has_torch():
-        raise ValueError(f"{path.name} needs torch: `pip install derain[torch]`")
-    if settings.precision != "f32":
-        raise ValueError(f"{path.name}: authors' checkpoints run in f32 alone")
-    from derain.engines.torch import TorchEngine
-    from derain.models.cost import cost
-    from derain.weights import convert
-
-    network = convert.load_authors(path)
-    counted = cost(network, 384, 512)
-    record = Record(
-        name=path.stem,
-        network=convert.convert(path).name,
-        size_multiple=getattr(network, "size_multiple", 1),
-        minimum_size=getattr(network, "minimum_size", 1),
-        parameters=counted.parameters,
-        gmacs=counted.gmacs,
-        trained_on=f"by its authors ({path.name})",
-        licence="unknown",
-    )
-    engine = TorchEngine(network, record, choice.device, "f32", settings.threads)
-    return Restorer(engine, choice)

@@ -25,10 +25,11 @@ WEIGHTS = {
     "mspfn-lite-heavy": Weights("mspfn-lite-heavy", "MSPFN* (CVPR 2020), layers of drawn streaks"),
     "mh2fnet-small": Weights("mh2fnet-small", "MH2F-Net (CVPRW 2021), all-round, smallest file"),
 }
+AUTHORS = (".pth", ".pt")  # checkpoints that derain.weights.convert reads
 # Engine -> the files that it runs, its own first. The first engine of a suffix is its default.
 SUFFIXES = {
     "openvino": (".onnx", ".xml"),
-    "torch": (".safetensors",),
+    "torch": (".safetensors", *AUTHORS),
     "onnxruntime": (".onnx",),
 }
 
@@ -37,7 +38,7 @@ def find(name_or_path: str, engine: str) -> Path:
     """The model file for an engine.
 
     Args:
-        name_or_path: A key of ``WEIGHTS``, or a path to an `.onnx`, `.xml` or `.safetensors` file.
+        name_or_path: A key of ``WEIGHTS``, or a path to a file of a suffix in ``SUFFIXES``.
         engine: A key of ``SUFFIXES``.
 
     Raises:

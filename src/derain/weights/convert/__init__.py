@@ -1,0 +1,100 @@
+"""Read the checkpoints that the authors of networks publish, under their own names.
+
+``load_authors(path)`` gives a network of ours with their weights; ``convert(path)`` its parts. The
+network and its configuration are read off the tensors' names and shapes. A file of this package
+describes the checkpoints of one paper; ``FORMATS`` lists them.
+
+Our networks take RGB images in [0, 1]. Where the authors feed BGR, as OpenCV reads images, the
+colours of the layers that read and give images are turned round on the way, unless
+``order="rgb"`` says that a file was trained on RGB.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from derain.weights.convert.checkpoint import (
+    Format,
+    Order,
+    Reading,
+    Tensors,
+    read_tensors,
+    to_state,
+    turn_colours_round,
+)
+from derain.weights.convert.dcsfn import DCSFN_FORMAT, authors_dcsfn_name
+from derain.weights.convert.prenet import PRENET_FORMAT
+
+__all__ = ["FORMATS", "Converted", "authors_dcsfn_name", "convert", "load_authors"]
+
+FORMATS: tuple[Format, ...] = (DCSFN_FORMAT, PRENET_FORMAT)
+
+
+class Converted(NamedTuple):
+    """A checkpoint of the authors' in our terms."""
+
+    name: str  # as in derain.models.MODELS
+    config: Any  # of that network
+    state: Tensors  # float32; fits the network of that configuration
+
+
+def load_authors(path: Path, network: str = "auto", order: Order | None = None) -> nn.Module:
+    """A network with the weights of a checkpoint of the authors', in evaluation mode.
+
+    Args:
+        path: Their file.
+        network: A name of ``FORMATS``, or "auto" to tell from the names in the file.
+        order: Of the colours the file was trained on; None: as its authors did.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: Not such a checkpoint, or a tensor is missing, unexpected or of a wrong shape;
+            names the file and the tensor.
+    """
+    reading, state = _read(path, network, order)
+    result = type(reading.network)(reading.network.config)
+    result.load_state_dict(state)
+    return result.eval()
+
+
+def convert(path: Path, network: str = "auto", order: Order | None = None) -> Converted:
+    """The name, configuration and renamed tensors of a checkpoint.
+
+    Takes and raises what ``load_authors`` does.
+    """
+    reading, state = _read(path, network, order)
+    return Converted(reading.name, reading.network.config, state)
+
+
+def _read(path: Path, network: str, order: Order | None) -> tuple[Reading, Tensors]:
+    known = [name for each in FORMATS for name in each.networks]
+    if network not in ("auto", *known):
+        raise ValueError(f"network must be one of auto, {', '.join(known)}: {network!r}")
+    if order not in (None, "rgb", "bgr"):
+        raise ValueError(f"order must be rgb, bgr or None: {order!r}")
+    tensors = read_tensors(path)
+    try:
+        reading = _recognise(set(tensors)).read(tensors)
+        if network not in ("auto", reading.name):
+            raise ValueError(f"holds {reading.name}, not {network}")
+        state = to_state(tensors, reading)
+        if (order or reading.order) == "bgr":
+            if not reading.colours:
+                raise ValueError(f"{reading.name} cannot be turned from BGR to RGB")
+            turn_colours_round(state, reading.colours)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return reading, state
+
+
+def _recognise(names: set[str]) -> Format:
+    """The format of a checkpoint by the names of its tensors.
+
+    Raises:
+        ValueError: None of those known.
+    """
+    for each in FORMATS:
+        if each.recognises(names):
+            return each
+    raise ValueError("neither " + " nor ".join(f"{f.title} ({f.sign})" for f in FORMATS))

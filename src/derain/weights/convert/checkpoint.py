@@ -1,0 +1,150 @@
+"""What the readers of authors' checkpoints share: the file, and comparing it with a network."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+Order = Literal["rgb", "bgr"]
+Tensors = dict[str, Tensor]
+# A pattern of one of our names, and what it becomes; in this order, each on what the last left.
+Renaming = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
+
+
+class Colours(NamedTuple):
+    """Tensors of ours along whose axis images lie, three channels each."""
+
+    pattern: str  # of their names, from the beginning to the end
+    axis: int  # 0: the channels that a layer gives; 1: those that a convolution reads
+    images: int = 1  # this many, before any other channels
+
+
+def as_stored(_: str, tensor: Tensor) -> Tensor:
+    """The layout of a tensor that needs no change."""
+    return tensor
+
+
+class Reading(NamedTuple):
+    """What the names and shapes of a checkpoint's tensors say."""
+
+    name: str  # as in derain.models.MODELS
+    network: nn.Module  # on the meta device: shapes and no values
+    sources: dict[str, list[str]]  # our name -> theirs, to be stacked if there are several
+    idle: str = "(?!)"  # pattern of what their code creates and never uses; none
+    order: Order = "rgb"  # of the colours that the authors feed
+    colours: tuple[Colours, ...] = ()  # empty: the colours cannot be turned round
+    layout: Callable[[str, Tensor], Tensor] = as_stored  # (our name, their tensor) -> our layout
+
+
+class Format(NamedTuple):
+    """How the checkpoints of one paper are recognised and read."""
+
+    title: str  # "PReNet"
+    networks: tuple[str, ...]  # names in derain.models.MODELS that its files hold
+    sign: str  # the names that tell it apart, for people
+    recognises: Callable[[set[str]], bool]  # from the names of all tensors
+    read: Callable[[Tensors], Reading]  # ValueError: a tensor that it reads from is missing
+
+
+def read_tensors(path: Path) -> Tensors:
+    """The state dict of a file, out of ``net`` where it is nested, without ``module.`` prefixes.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: No file of torch's, it holds more than tensors and plain values, or no state
+            dict; names it.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception:  # on bytes that are no checkpoint it fails in many ways
+        raise ValueError(
+            f"{path}: torch.load(weights_only=True) does not read it: it is no checkpoint, is "
+            "damaged, or holds code, which derain does not run"
+        ) from None
+    if isinstance(content, dict) and isinstance(content.get("net"), dict):
+        content = content["net"]
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f"{path}: holds no state dict")
+    for key, value in content.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise ValueError(f"{path}: holds no state dict: {key!r} is no tensor")
+    return {key.removeprefix("module."): value for key, value in content.items()}
+
+
+def renamed(network: nn.Module, renaming: Renaming) -> dict[str, list[str]]:
+    """For each tensor of a network of ours, the authors' name of it."""
+    sources = {}
+    for name in network.state_dict():
+        theirs = name
+        for pattern, replacement in renaming:
+            theirs = re.sub(pattern, replacement, theirs)
+        sources[name] = [theirs]
+    return sources
+
+
+def count(names: Iterable[str], pattern: str) -> int:
+    """How many different numbers the pattern's group takes in names that begin like it.
+
+    Raises:
+        ValueError: No name does.
+    """
+    numbers = {match[1] for name in names if (match := re.match(pattern, name))}
+    if not numbers:
+        raise ValueError(f"no tensor has a name like {pattern}")
+    return len(numbers)
+
+
+def outputs(tensors: Tensors, name: str) -> int:
+    """The number of output channels of a convolution.
+
+    Raises:
+        ValueError: It is missing or no convolution.
+    """
+    if name not in tensors:
+        raise ValueError(f"missing tensor {name}")
+    if tensors[name].dim() != 4:
+        raise ValueError(f"{name} is not the weight of a convolution")
+    return tensors[name].shape[0]
+
+
+def to_state(tensors: Tensors, reading: Reading) -> Tensors:
+    """The tensors under our names, float32, in our layout.
+
+    Raises:
+        ValueError: One is missing, unexpected or of a wrong shape.
+    """
+    expected = {name for sources in reading.sources.values() for name in sources}
+    unexpected = {name for name in tensors.keys() - expected if not re.match(reading.idle, name)}
+    differences = []
+    for what, names in (("missing", expected - tensors.keys()), ("unexpected", unexpected)):
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            differences.append(f"{what} tensor {min(names)}{more}")
+    if differences:
+        raise ValueError("; ".join(differences))
+    state = {}
+    for ours, like in reading.network.state_dict().items():
+        parts = []
+        for name in reading.sources[ours]:
+            part = reading.layout(ours, tensors[name])
+            shape = (like.shape[0] // len(reading.sources[ours]), *like.shape[1:])
+            if part.shape != shape:
+                raise ValueError(f"{name} has the shape {tuple(part.shape)}, it must be {shape}")
+            parts.append(part)
+        state[ours] = torch.cat(parts).float()
+    return state
+
+
+def turn_colours_round(state: Tensors, colours: Sequence[Colours]) -> None:
+    """Make a network for BGR one for RGB: it reads and gives its channels the other way round."""
+    for name, tensor in state.items():
+        for pattern, axis, images in colours:
+            if re.fullmatch(pattern, name):
+                channels = torch.arange(tensor.shape[axis])
+                channels[: 3 * images] = channels[: 3 * images].view(-1, 3).flip(1).flatten()
+                state[name] = tensor = tensor.index_select(axis, channels)
