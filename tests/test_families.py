@@ -17,6 +17,7 @@ FAMILIES = {
     "mh2fnet": {"extraction_blocks": 2, "width": 8},
     "prenet": {"stages": 2, "width": 8, "blocks": 1},
     "nafnet-small": {"width": 8},
+    "nledn": {"width": 8, "growth": 4, "layers": 2},
 }
 
 
@@ -39,7 +40,7 @@ def test_both_engines_agree_on_any_size(family, tmp_path):
         for suffix in (".onnx", ".safetensors")
     ]
     assert [r.engine.name for r in engines] == ["OpenVINO", "torch"]
-    for size in ((64, 96), (37, 61), (5, 90), (1, 1)):
+    for size in ((64, 96), (37, 61), (5, 90), (1, 1), (97, 131)):
         picture = np.random.default_rng(0).random((*size, 3), np.float32)
         a, b = (restorer(picture) for restorer in engines)
         assert a.shape == picture.shape

@@ -9,6 +9,7 @@ from derain.models.dcsfn import DCSFN, DCSFNConfig
 from derain.models.mh2fnet import MH2FNet, MH2FNetConfig
 from derain.models.mspfn import MSPFN, MSPFNConfig
 from derain.models.nafnet import NAFNet, NAFNetConfig
+from derain.models.nledn import NLEDN, NLEDNConfig
 from derain.models.prenet import PReNet, PReNetConfig
 
 __all__ = ["MODELS", "Entry", "build"]
@@ -96,6 +97,7 @@ MODELS: dict[str, Entry] = {
     "mh2fnet-add": _mh2fnet("Figure 7c", fusion="add"),
     "prenet": Entry(PReNet, PReNetConfig(), "PReNet, Ren et al., CVPR 2019"),
     "prenet-r": Entry(PReNet, PReNetConfig(recursive=True), "PReNet_r, Ren et al., CVPR 2019"),
+    "nledn": Entry(NLEDN, NLEDNConfig(), "NLEDN, Li et al., ACM MM 2018, the authors' code"),
     "nafnet": Entry(NAFNet, NAFNetConfig(), "NAFNet, the authors' width-32 layout"),
     "nafnet-small": Entry(
         NAFNet,

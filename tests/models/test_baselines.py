@@ -1,0 +1,73 @@
+"""What holds of every network that the papers compare with, in a small form of each."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from derain.models import build
+
+# A small form of each, and the least side that it takes.
+NETWORKS: dict[str, dict] = {
+    "nledn": {"width": 4, "growth": 3, "layers": 2},
+}
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request: pytest.FixtureRequest) -> nn.Module:
+    built = build(request.param, **NETWORKS[request.param])
+    for parameter in built.parameters():  # what starts at zero hides what lies behind it
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.1)
+    return built.eval()
+
+
+def least(network: nn.Module) -> int:
+    return network.minimum_size  # type: ignore[return-value]
+
+
+def test_takes_every_size_from_the_least_up(network):
+    for size in ((least(network), least(network)), (19, 33), (97, 131)):
+        with torch.no_grad():
+            output = network(torch.rand(1, 3, *size))
+        assert output.shape == (1, 3, *size)
+        assert output.isfinite().all()
+
+
+def test_changes_the_image_by_what_is_around(network):
+    image = torch.rand(1, 3, 40, 48)
+    other = image.clone()
+    other[..., 20, 24] = 1 - other[..., 20, 24]
+    with torch.no_grad():
+        change = (network(other) - network(image)).abs().amax(dim=1)[0]
+    assert change[20, 24] > 0
+    assert change[18:23, 22:27].count_nonzero() > 1
+
+
+def test_a_batch_equals_its_images_one_by_one(network):
+    images = torch.rand(2, 3, 24, 40)
+    with torch.no_grad():
+        single = torch.cat([network(image[None]) for image in images])
+        torch.testing.assert_close(network(images), single, atol=1e-5, rtol=0)
+
+
+def test_gradients_reach_every_weight(network):
+    network.train()
+    network(torch.rand(2, 3, 32, 32)).square().mean().backward()
+    assert [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+def test_channels_last_agrees(network):
+    image = torch.rand(1, 3, 24, 40)
+    last = copy.deepcopy(network).to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        expected = network(image)
+        output = last(image.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=0)
