@@ -17,6 +17,7 @@ FAMILIES = {
     "mh2fnet": {"extraction_blocks": 2, "width": 8},
     "prenet": {"stages": 2, "width": 8, "blocks": 1},
     "nafnet-small": {"width": 8},
+    "rescan": {"width": 6, "stages": 2, "depth": 5},
     "nledn": {"width": 8, "growth": 4, "layers": 2},
 }
 

@@ -11,6 +11,11 @@ from derain.models import build
 # A small form of each, and the least side that it takes.
 NETWORKS: dict[str, dict] = {
     "nledn": {"width": 4, "growth": 3, "layers": 2},
+    "rescan": {"width": 6, "stages": 2, "depth": 5},
+    "rescan-add": {"width": 6, "stages": 2, "depth": 5, "excitation": False},
+    "rescan-lstm": {"width": 6, "stages": 2, "depth": 5},
+    "rescan-rnn": {"width": 6, "stages": 2, "depth": 5},
+    "rescan-conv": {"width": 6, "stages": 2, "depth": 5},
 }
 
 

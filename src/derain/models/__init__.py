@@ -11,6 +11,7 @@ from derain.models.mspfn import MSPFN, MSPFNConfig
 from derain.models.nafnet import NAFNet, NAFNetConfig
 from derain.models.nledn import NLEDN, NLEDNConfig
 from derain.models.prenet import PReNet, PReNetConfig
+from derain.models.rescan import RESCAN, RESCANConfig
 
 __all__ = ["MODELS", "Entry", "build"]
 
@@ -33,6 +34,10 @@ def _dcsfn(source: str, **changes: Any) -> Entry:
 
 def _mh2fnet(source: str, **changes: Any) -> Entry:
     return Entry(MH2FNet, MH2FNetConfig(**changes), f"MH2F-Net, {source}")
+
+
+def _rescan(source: str, **changes: Any) -> Entry:
+    return Entry(RESCAN, RESCANConfig(**changes), f"RESCAN, Li et al., ECCV 2018, {source}")
 
 
 MODELS: dict[str, Entry] = {
@@ -98,6 +103,12 @@ MODELS: dict[str, Entry] = {
     "prenet": Entry(PReNet, PReNetConfig(), "PReNet, Ren et al., CVPR 2019"),
     "prenet-r": Entry(PReNet, PReNetConfig(recursive=True), "PReNet_r, Ren et al., CVPR 2019"),
     "nledn": Entry(NLEDN, NLEDNConfig(), "NLEDN, Li et al., ACM MM 2018, the authors' code"),
+    "rescan": _rescan("GRU, full prediction"),
+    "rescan-add": _rescan("GRU, additive prediction", frame="add"),
+    "rescan-lstm": _rescan("LSTM", unit="lstm"),
+    "rescan-rnn": _rescan("RNN", unit="rnn"),
+    "rescan-conv": _rescan("no memory", unit="conv"),
+    "scan": _rescan("SCAN: one stage, no memory", unit="conv", stages=1),
     "nafnet": Entry(NAFNet, NAFNetConfig(), "NAFNet, the authors' width-32 layout"),
     "nafnet-small": Entry(
         NAFNet,

@@ -27,6 +27,11 @@ def as_stored(_: str, tensor: Tensor) -> Tensor:
     return tensor
 
 
+def linear_as_convolution(_: str, tensor: Tensor) -> Tensor:
+    """The weight of a linear layer as that of a 1x1 convolution; others as they are."""
+    return tensor[:, :, None, None] if tensor.dim() == 2 else tensor
+
+
 class Reading(NamedTuple):
     """What the names and shapes of a checkpoint's tensors say."""
 
