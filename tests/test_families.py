@@ -18,6 +18,7 @@ FAMILIES = {
     "prenet": {"stages": 2, "width": 8, "blocks": 1},
     "nafnet-small": {"width": 8},
     "rescan": {"width": 6, "stages": 2, "depth": 5},
+    "spanet": {"width": 4},
     "nledn": {"width": 8, "growth": 4, "layers": 2},
 }
 

@@ -85,7 +85,8 @@ def to_onnx(path: Path, network: nn.Module, record: Record) -> float:
         The largest difference from torch.
 
     Raises:
-        ValueError: It is above ``TOLERANCE``; nothing is written.
+        ValueError: It is above ``TOLERANCE``, or the network's own ``export_tolerance``; nothing
+            is written.
     """
     return write(path, network, record, "f32", None).difference
 
@@ -101,6 +102,7 @@ def write(
     Raises:
         ValueError: It disagrees with torch, or the size is below what the network takes.
     """
+    tolerance = getattr(network, "export_tolerance", TOLERANCE)
     fold = getattr(network, "fold", None)
     network = (fold() if fold else network).eval()
     if size:
@@ -119,7 +121,7 @@ def write(
         with torch.inference_mode():
             return network(torch.from_numpy(batch)).numpy()
 
-    return keep(target, save, reference, record.size_multiple, precision, size)
+    return keep(target, save, reference, record.size_multiple, precision, size, tolerance)
 
 
 def convert(source: Path, target: Path, precision: str, size: Size | None) -> Agreement:
@@ -284,6 +286,7 @@ def keep(
     multiple: int,
     precision: str,
     size: Size | None,
+    tolerance: float = TOLERANCE,
 ) -> Agreement:
     """Save into a folder beside the target, check there, and move what has passed into place.
 
@@ -297,7 +300,7 @@ def keep(
         save(partial)
         agreement = compare(partial, reference, multiple, size)
         difference, psnr = agreement
-        if precision == "f32" and not difference <= TOLERANCE:
+        if precision == "f32" and not difference <= tolerance:
             raise ValueError(f"{target}: what was exported differs from torch by {difference:.1e}")
         if precision != "f32" and not psnr >= AGREEMENT[precision]:
             raise ValueError(

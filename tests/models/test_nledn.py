@@ -77,7 +77,7 @@ def test_pooling_keeps_the_first_of_equal_values_in_its_place_as_torch_does():
     ours, where = pool(x)
     assert torch.equal(ours, largest)
     values = torch.rand_like(largest)
-    assert torch.equal(unpool(values, where), nn.functional.max_unpool2d(values, indices, 2))
+    assert torch.equal(unpool(values, where), nn.functional.max_unpool2d(values, indices, [2, 2]))
 
 
 def test_non_local_compares_without_a_scale_and_starts_as_the_identity():
@@ -94,7 +94,7 @@ def test_non_local_compares_without_a_scale_and_starts_as_the_identity():
 
 def test_a_region_sees_nothing_of_another():
     network = tiny()
-    block = network.encoders[0].non_local
+    block = network.encoders[0].get_submodule("non_local")
     x = torch.rand(1, 4, 32, 32)
     changed = x.clone()
     changed[..., 20:, 20:] += 1

@@ -12,6 +12,7 @@ from derain.models.nafnet import NAFNet, NAFNetConfig
 from derain.models.nledn import NLEDN, NLEDNConfig
 from derain.models.prenet import PReNet, PReNetConfig
 from derain.models.rescan import RESCAN, RESCANConfig
+from derain.models.spanet import SPANet, SPANetConfig
 
 __all__ = ["MODELS", "Entry", "build"]
 
@@ -109,6 +110,10 @@ MODELS: dict[str, Entry] = {
     "rescan-rnn": _rescan("RNN", unit="rnn"),
     "rescan-conv": _rescan("no memory", unit="conv"),
     "scan": _rescan("SCAN: one stage, no memory", unit="conv", stages=1),
+    "spanet": Entry(SPANet, SPANetConfig(), "SPANet, Wang et al., CVPR 2019, as released"),
+    "spanet-directions": Entry(
+        SPANet, SPANetConfig(direction_weights=True), "SPANet with the paper's direction weights"
+    ),
     "nafnet": Entry(NAFNet, NAFNetConfig(), "NAFNet, the authors' width-32 layout"),
     "nafnet-small": Entry(
         NAFNet,

@@ -103,8 +103,8 @@ class RNNCell(Cell):
     gates = "n"
 
     def forward(self, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
-        h = self.activate(torch.tanh(self.gate["n"](x, h)))
-        return h, h
+        y = self.activate(torch.tanh(self.gate["n"](x, h)))
+        return y, y
 
 
 class GRUCell(Cell):
@@ -115,12 +115,11 @@ class GRUCell(Cell):
     def forward(self, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
         z = torch.sigmoid(self.gate["z"](x, h))
         if h is None:
-            h = z * torch.tanh(self.gate["n"](x, h))
+            y = self.activate(z * torch.tanh(self.gate["n"](x, h)))
         else:
             r = torch.sigmoid(self.gate["r"](x, h))
-            h = (1 - z) * h + z * torch.tanh(self.gate["n"](x, r * h))
-        h = self.activate(h)
-        return h, h
+            y = self.activate((1 - z) * h + z * torch.tanh(self.gate["n"](x, r * h)))
+        return y, y
 
 
 class LSTMCell(Cell):
@@ -136,11 +135,11 @@ class LSTMCell(Cell):
         j = torch.tanh(self.gate["j"](x, h))
         if c is None:
             c = i * j
-            h = self.activate(o * c)
+            y = self.activate(o * c)
         else:
             c = torch.sigmoid(self.gate["f"](x, h)) * c + i * j
-            h = self.activate(o * torch.tanh(c))
-        return h, (h, c)
+            y = self.activate(o * torch.tanh(c))
+        return y, (y, c)
 
 
 CELLS = {"conv": ConvCell, "rnn": RNNCell, "gru": GRUCell, "lstm": LSTMCell}

@@ -27,10 +27,17 @@ from derain.weights.convert.dcsfn import DCSFN_FORMAT, authors_dcsfn_name
 from derain.weights.convert.nledn import NLEDN_FORMAT
 from derain.weights.convert.prenet import PRENET_FORMAT
 from derain.weights.convert.rescan import RESCAN_FORMAT
+from derain.weights.convert.spanet import SPANET_FORMAT
 
 __all__ = ["FORMATS", "Converted", "authors_dcsfn_name", "convert", "load_authors"]
 
-FORMATS: tuple[Format, ...] = (DCSFN_FORMAT, PRENET_FORMAT, NLEDN_FORMAT, RESCAN_FORMAT)
+FORMATS: tuple[Format, ...] = (
+    DCSFN_FORMAT,
+    PRENET_FORMAT,
+    NLEDN_FORMAT,
+    RESCAN_FORMAT,
+    SPANET_FORMAT,
+)
 
 
 class Converted(NamedTuple):
