@@ -19,6 +19,7 @@ FAMILIES = {
     "nafnet-small": {"width": 8},
     "rescan": {"width": 6, "stages": 2, "depth": 5},
     "spanet": {"width": 4},
+    "rcdnet": {"stages": 3, "rain_maps": 4, "dual_channels": 3},
     "nledn": {"width": 8, "growth": 4, "layers": 2},
 }
 

@@ -16,6 +16,7 @@ NETWORKS: dict[str, dict] = {
     "rescan-lstm": {"width": 6, "stages": 2, "depth": 5},
     "rescan-rnn": {"width": 6, "stages": 2, "depth": 5},
     "rescan-conv": {"width": 6, "stages": 2, "depth": 5},
+    "rcdnet": {"stages": 3, "rain_maps": 4, "dual_channels": 3},
     "spanet": {"width": 8},
     "spanet-directions": {"width": 8},
 }

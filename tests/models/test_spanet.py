@@ -100,7 +100,7 @@ def test_the_maps_weight_the_blocks_between():
     with torch.no_grad():
         _, maps = network.derain(image)
         assert len(maps) == 4
-        assert all(0 <= m.min() and m.max() <= 1 for m in maps)
+        assert all(m.min() >= 0 and m.max() <= 1 for m in maps)
         network.attention.last.weight.fill_(-1e9)  # a map of zeros or halves
         for bodies in network.attentive:
             for body in bodies:  # type: ignore[union-attr]

@@ -11,6 +11,7 @@ from derain.models.mspfn import MSPFN, MSPFNConfig
 from derain.models.nafnet import NAFNet, NAFNetConfig
 from derain.models.nledn import NLEDN, NLEDNConfig
 from derain.models.prenet import PReNet, PReNetConfig
+from derain.models.rcdnet import RCDNet, RCDNetConfig
 from derain.models.rescan import RESCAN, RESCANConfig
 from derain.models.spanet import SPANet, SPANetConfig
 
@@ -114,6 +115,7 @@ MODELS: dict[str, Entry] = {
     "spanet-directions": Entry(
         SPANet, SPANetConfig(direction_weights=True), "SPANet with the paper's direction weights"
     ),
+    "rcdnet": Entry(RCDNet, RCDNetConfig(), "RCDNet, Wang et al., CVPR 2020"),
     "nafnet": Entry(NAFNet, NAFNetConfig(), "NAFNet, the authors' width-32 layout"),
     "nafnet-small": Entry(
         NAFNet,

@@ -26,6 +26,7 @@ from derain.weights.convert.checkpoint import (
 from derain.weights.convert.dcsfn import DCSFN_FORMAT, authors_dcsfn_name
 from derain.weights.convert.nledn import NLEDN_FORMAT
 from derain.weights.convert.prenet import PRENET_FORMAT
+from derain.weights.convert.rcdnet import RCDNET_FORMAT, RCDNET_SIMPLE_FORMAT
 from derain.weights.convert.rescan import RESCAN_FORMAT
 from derain.weights.convert.spanet import SPANET_FORMAT
 
@@ -37,6 +38,8 @@ FORMATS: tuple[Format, ...] = (
     NLEDN_FORMAT,
     RESCAN_FORMAT,
     SPANET_FORMAT,
+    RCDNET_FORMAT,
+    RCDNET_SIMPLE_FORMAT,
 )
 
 
@@ -77,7 +80,7 @@ def convert(path: Path, network: str = "auto", order: Order | None = None) -> Co
 
 
 def _read(path: Path, network: str, order: Order | None) -> tuple[Reading, Tensors]:
-    known = [name for each in FORMATS for name in each.networks]
+    known = list(dict.fromkeys(name for each in FORMATS for name in each.networks))
     if network not in ("auto", *known):
         raise ValueError(f"network must be one of auto, {', '.join(known)}: {network!r}")
     if order not in (None, "rgb", "bgr"):

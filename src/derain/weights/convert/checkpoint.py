@@ -13,6 +13,8 @@ Tensors = dict[str, Tensor]
 # A pattern of one of our names, and what it becomes; in this order, each on what the last left.
 Renaming = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
 
+BATCHES = ".num_batches_tracked"  # of a batch normalisation; old files have none
+
 
 class Colours(NamedTuple):
     """Tensors of ours along whose axis images lie, three channels each."""
@@ -55,7 +57,9 @@ class Format(NamedTuple):
 
 
 def read_tensors(path: Path) -> Tensors:
-    """The state dict of a file, out of ``net`` where it is nested, without ``module.`` prefixes.
+    """The state dict of a file, out of ``net`` where it is nested.
+
+    Names lose the ``module.`` or ``model.`` that training on several GPUs puts before them.
 
     Raises:
         OSError: The file cannot be read.
@@ -78,7 +82,7 @@ def read_tensors(path: Path) -> Tensors:
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise ValueError(f"{path}: holds no state dict: {key!r} is no tensor")
-    return {key.removeprefix("module."): value for key, value in content.items()}
+    return {re.sub(r"^(module|model)\.", "", key): value for key, value in content.items()}
 
 
 def renamed(network: nn.Module, renaming: Renaming) -> dict[str, list[str]]:
@@ -124,16 +128,22 @@ def to_state(tensors: Tensors, reading: Reading) -> Tensors:
         ValueError: One is missing, unexpected or of a wrong shape.
     """
     expected = {name for sources in reading.sources.values() for name in sources}
+    uncounted = {name for name in expected - tensors.keys() if name.endswith(BATCHES)}
     unexpected = {name for name in tensors.keys() - expected if not re.match(reading.idle, name)}
+    missing = expected - uncounted - tensors.keys()
     differences = []
-    for what, names in (("missing", expected - tensors.keys()), ("unexpected", unexpected)):
+    for what, names in (("missing", missing), ("unexpected", unexpected)):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             differences.append(f"{what} tensor {min(names)}{more}")
     if differences:
         raise ValueError("; ".join(differences))
+    tensors = tensors | dict.fromkeys(uncounted, torch.tensor(0))
     state = {}
     for ours, like in reading.network.state_dict().items():
+        if ours.endswith(BATCHES):
+            state[ours] = tensors[reading.sources[ours][0]]
+            continue
         parts = []
         for name in reading.sources[ours]:
             part = reading.layout(ours, tensors[name])
