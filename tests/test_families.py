@@ -20,6 +20,8 @@ FAMILIES = {
     "rescan": {"width": 6, "stages": 2, "depth": 5},
     "spanet": {"width": 4},
     "rcdnet": {"stages": 3, "rain_maps": 4, "dual_channels": 3},
+    "ddn": {"width": 4, "blocks": 2},
+    "ddn-matlab": {"width": 4, "blocks": 2},
     "nledn": {"width": 8, "growth": 4, "layers": 2},
 }
 

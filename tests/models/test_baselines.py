@@ -17,6 +17,9 @@ NETWORKS: dict[str, dict] = {
     "rescan-rnn": {"width": 6, "stages": 2, "depth": 5},
     "rescan-conv": {"width": 6, "stages": 2, "depth": 5},
     "rcdnet": {"stages": 3, "rain_maps": 4, "dual_channels": 3},
+    "ddn": {"width": 4, "blocks": 2},
+    "ddn-running": {"width": 4, "blocks": 2},
+    "ddn-matlab": {"width": 4, "blocks": 2},
     "spanet": {"width": 8},
     "spanet-directions": {"width": 8},
 }

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from derain.models.dcsfn import DCSFN, DCSFNConfig
+from derain.models.ddn import DDN, DDNConfig
 from derain.models.mh2fnet import MH2FNet, MH2FNetConfig
 from derain.models.mspfn import MSPFN, MSPFNConfig
 from derain.models.nafnet import NAFNet, NAFNetConfig
@@ -13,6 +14,7 @@ from derain.models.nledn import NLEDN, NLEDNConfig
 from derain.models.prenet import PReNet, PReNetConfig
 from derain.models.rcdnet import RCDNet, RCDNetConfig
 from derain.models.rescan import RESCAN, RESCANConfig
+from derain.models.sirr import SIRR, SIRRConfig
 from derain.models.spanet import SPANet, SPANetConfig
 
 __all__ = ["MODELS", "Entry", "build"]
@@ -116,6 +118,11 @@ MODELS: dict[str, Entry] = {
         SPANet, SPANetConfig(direction_weights=True), "SPANet with the paper's direction weights"
     ),
     "rcdnet": Entry(RCDNet, RCDNetConfig(), "RCDNet, Wang et al., CVPR 2020"),
+    "ddn": Entry(DDN, DDNConfig(), "DDN, Fu et al., CVPR 2017, published TensorFlow graph"),
+    "ddn-running": Entry(DDN, DDNConfig(form="running"), "DDN, the authors' later code"),
+    "ddn-matlab": Entry(DDN, DDNConfig(form="matlab"), "DDN, the MATLAB weights, our reading"),
+    "sirr": Entry(SIRR, SIRRConfig(), "SIRR, Wei et al., CVPR 2019, all weights shared"),
+    "sirr-code": Entry(SIRR, SIRRConfig(shared_affine=False), "SIRR, the authors' code"),
     "nafnet": Entry(NAFNet, NAFNetConfig(), "NAFNet, the authors' width-32 layout"),
     "nafnet-small": Entry(
         NAFNet,

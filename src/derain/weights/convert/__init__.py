@@ -24,6 +24,7 @@ from derain.weights.convert.checkpoint import (
     turn_colours_round,
 )
 from derain.weights.convert.dcsfn import DCSFN_FORMAT, authors_dcsfn_name
+from derain.weights.convert.ddn import DDN_FORMAT
 from derain.weights.convert.nledn import NLEDN_FORMAT
 from derain.weights.convert.prenet import PRENET_FORMAT
 from derain.weights.convert.rcdnet import RCDNET_FORMAT, RCDNET_SIMPLE_FORMAT
@@ -40,6 +41,7 @@ FORMATS: tuple[Format, ...] = (
     SPANET_FORMAT,
     RCDNET_FORMAT,
     RCDNET_SIMPLE_FORMAT,
+    DDN_FORMAT,
 )
 
 
