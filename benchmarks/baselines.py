@@ -41,8 +41,9 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.data / "test" / "rain100h"
     names = [f"{number}.png" for number in range(1, options.pairs + 1)]
-    pairs = [tuple(read_rgb(folder / kind / n) for kind in ("rainy", "clean")) for n in names]
-    print(f"rainy input: {np.mean([psnr(*pair) for pair in pairs]):.2f} dB, {len(pairs)} pairs")
+    pairs = [(read_rgb(folder / "rainy" / n), read_rgb(folder / "clean" / n)) for n in names]
+    before = np.mean([psnr(rainy, clean) for rainy, clean in pairs])
+    print(f"rainy input: {before:.2f} dB, {len(pairs)} pairs")
     for file, expected in EXPECTED.items():
         path = options.data / "peers" / file
         if options.only not in file:

@@ -22,6 +22,7 @@ FAMILIES = {
     "rcdnet": {"stages": 3, "rain_maps": 4, "dual_channels": 3},
     "ddn": {"width": 4, "blocks": 2},
     "ddn-matlab": {"width": 4, "blocks": 2},
+    "umrl": {"width": 8},
     "nledn": {"width": 8, "growth": 4, "layers": 2},
 }
 

@@ -20,6 +20,7 @@ NETWORKS: dict[str, dict] = {
     "ddn": {"width": 4, "blocks": 2},
     "ddn-running": {"width": 4, "blocks": 2},
     "ddn-matlab": {"width": 4, "blocks": 2},
+    "umrl": {"width": 8},
     "spanet": {"width": 8},
     "spanet-directions": {"width": 8},
 }

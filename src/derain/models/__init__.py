@@ -16,6 +16,7 @@ from derain.models.rcdnet import RCDNet, RCDNetConfig
 from derain.models.rescan import RESCAN, RESCANConfig
 from derain.models.sirr import SIRR, SIRRConfig
 from derain.models.spanet import SPANet, SPANetConfig
+from derain.models.umrl import UMRL, UMRLConfig
 
 __all__ = ["MODELS", "Entry", "build"]
 
@@ -123,6 +124,7 @@ MODELS: dict[str, Entry] = {
     "ddn-matlab": Entry(DDN, DDNConfig(form="matlab"), "DDN, the MATLAB weights, our reading"),
     "sirr": Entry(SIRR, SIRRConfig(), "SIRR, Wei et al., CVPR 2019, all weights shared"),
     "sirr-code": Entry(SIRR, SIRRConfig(shared_affine=False), "SIRR, the authors' code"),
+    "umrl": Entry(UMRL, UMRLConfig(), "UMRL, Yasarla and Patel, CVPR 2019"),
     "nafnet": Entry(NAFNet, NAFNetConfig(), "NAFNet, the authors' width-32 layout"),
     "nafnet-small": Entry(
         NAFNet,

@@ -114,9 +114,7 @@ class SPANet(nn.Module):
         self.first = nn.Conv2d(3, width, 3, padding=1, bias=False)
         self.attention = SpatialAttention(config)
         self.before = nn.ModuleList(Body(width) for _ in range(3))
-        self.attentive = nn.ModuleList(
-            nn.ModuleList(Body(width) for _ in range(3)) for _ in range(4)
-        )
+        self.attentive = nn.ModuleList(Body(width) for _ in range(4 * 3))
         self.after = nn.ModuleList(Body(width) for _ in range(2))
         self.last = nn.Conv2d(width, 3, 3, padding=1, bias=False)
 
@@ -128,10 +126,10 @@ class SPANet(nn.Module):
         x, maps = F.relu(self.first(image)), []
         for body in self.before:
             x = F.relu(x + body(x))
-        for bodies in self.attentive:
-            maps.append(self.attention(x))
-            for body in bodies:
-                x = F.relu(x + maps[-1] * body(x))
+        for k, body in enumerate(self.attentive):
+            if k % 3 == 0:
+                maps.append(self.attention(x))
+            x = F.relu(x + maps[-1] * body(x))
         for body in self.after:
             x = F.relu(x + body(x))
         return self.last(x), maps

@@ -30,6 +30,7 @@ from derain.weights.convert.prenet import PRENET_FORMAT
 from derain.weights.convert.rcdnet import RCDNET_FORMAT, RCDNET_SIMPLE_FORMAT
 from derain.weights.convert.rescan import RESCAN_FORMAT
 from derain.weights.convert.spanet import SPANET_FORMAT
+from derain.weights.convert.umrl import UMRL_FORMAT
 
 __all__ = ["FORMATS", "Converted", "authors_dcsfn_name", "convert", "load_authors"]
 
@@ -42,6 +43,7 @@ FORMATS: tuple[Format, ...] = (
     RCDNET_FORMAT,
     RCDNET_SIMPLE_FORMAT,
     DDN_FORMAT,
+    UMRL_FORMAT,
 )
 
 

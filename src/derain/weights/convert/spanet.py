@@ -23,7 +23,7 @@ _NAMES: Renaming = [
     (r"^attention\.merges\.(\d)\.", lambda m: f"SAM1.conv{int(m[1]) + 2}."),
     (r"^attention\.rounds\.(\d)\.", lambda m: f"SAM1.irnn{int(m[1]) + 1}."),
     (r"^before\.(\d)\.", lambda m: f"res_block{int(m[1]) + 1}."),
-    (r"^attentive\.(\d)\.(\d)\.", lambda m: f"res_block{4 + 3 * int(m[1]) + int(m[2])}."),
+    (r"^attentive\.(\d+)\.", lambda m: f"res_block{int(m[1]) + 4}."),
     (r"^after\.(\d)\.", lambda m: f"res_block{int(m[1]) + 16}."),
     (r"^(res_block\d+)\.(\d)\.", lambda m: f"{m[1]}.group1.conv{int(m[2]) // 2 + 1}."),
 ]
