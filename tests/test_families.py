@@ -23,6 +23,7 @@ FAMILIES = {
     "ddn": {"width": 4, "blocks": 2},
     "ddn-matlab": {"width": 4, "blocks": 2},
     "umrl": {"width": 8},
+    "jorder-e": {"width": 4, "units": 1},
     "nledn": {"width": 8, "growth": 4, "layers": 2},
 }
 

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from derain.models import build
 
@@ -21,6 +21,7 @@ NETWORKS: dict[str, dict] = {
     "ddn-running": {"width": 4, "blocks": 2},
     "ddn-matlab": {"width": 4, "blocks": 2},
     "umrl": {"width": 8},
+    "jorder-e": {"width": 4, "units": 1},
     "spanet": {"width": 8},
     "spanet-directions": {"width": 8},
 }
@@ -37,12 +38,17 @@ def network(request: pytest.FixtureRequest) -> nn.Module:
     built = build(request.param, **NETWORKS[request.param])
     for parameter in built.parameters():  # what starts at zero hides what lies behind it
         if not parameter.any():
-            nn.init.normal_(parameter, std=0.1)
+            nn.init.normal_(parameter, std=0.01)
     return built.eval()
 
 
 def least(network: nn.Module) -> int:
     return network.minimum_size  # type: ignore[return-value]
+
+
+def tolerance(expected: Tensor) -> float:
+    """What rounding may change; networks with random weights may leave [0, 1] far behind."""
+    return 1e-5 * max(1.0, expected.abs().max().item())
 
 
 def test_takes_every_size_from_the_least_up(network):
@@ -67,7 +73,8 @@ def test_a_batch_equals_its_images_one_by_one(network):
     images = torch.rand(2, 3, 24, 40)
     with torch.no_grad():
         single = torch.cat([network(image[None]) for image in images])
-        torch.testing.assert_close(network(images), single, atol=1e-5, rtol=0)
+        together = network(images)
+    assert (together - single).abs().max() <= tolerance(single)
 
 
 def test_gradients_reach_every_weight(network):
@@ -82,4 +89,4 @@ def test_channels_last_agrees(network):
     with torch.no_grad():
         expected = network(image)
         output = last(image.to(memory_format=torch.channels_last))
-    torch.testing.assert_close(output, expected, atol=1e-5, rtol=0)
+    assert (output - expected).abs().max() <= tolerance(expected)

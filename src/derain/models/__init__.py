@@ -7,6 +7,7 @@ from torch import nn
 
 from derain.models.dcsfn import DCSFN, DCSFNConfig
 from derain.models.ddn import DDN, DDNConfig
+from derain.models.jorder_e import JORDERE, JORDEREConfig
 from derain.models.mh2fnet import MH2FNet, MH2FNetConfig
 from derain.models.mspfn import MSPFN, MSPFNConfig
 from derain.models.nafnet import NAFNet, NAFNetConfig
@@ -125,6 +126,10 @@ MODELS: dict[str, Entry] = {
     "sirr": Entry(SIRR, SIRRConfig(), "SIRR, Wei et al., CVPR 2019, all weights shared"),
     "sirr-code": Entry(SIRR, SIRRConfig(shared_affine=False), "SIRR, the authors' code"),
     "umrl": Entry(UMRL, UMRLConfig(), "UMRL, Yasarla and Patel, CVPR 2019"),
+    "jorder-e": Entry(JORDERE, JORDEREConfig(), "JORDER-E, Yang et al., TPAMI 2019"),
+    "jorder-e-practical": Entry(
+        JORDERE, JORDEREConfig(width=32, units=3), "JORDER-E, the authors' practical form"
+    ),
     "nafnet": Entry(NAFNet, NAFNetConfig(), "NAFNet, the authors' width-32 layout"),
     "nafnet-small": Entry(
         NAFNet,
