@@ -24,6 +24,7 @@ FAMILIES = {
     "ddn-matlab": {"width": 4, "blocks": 2},
     "umrl": {"width": 8},
     "jorder-e": {"width": 4, "units": 1},
+    "did-mdn-known": {"density": 2},
     "nledn": {"width": 8, "growth": 4, "layers": 2},
 }
 

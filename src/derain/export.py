@@ -229,8 +229,7 @@ def onnx_graph(network: nn.Module, record: Record, size: Size | None) -> onnx.Mo
 
 def save_graph(path: Path, model: onnx.ModelProto, record: Record, precision: str) -> None:
     """Write an ONNX graph as `.onnx` or, by OpenVINO, as `.xml` and `.bin`."""
-    for node in model.graph.node:
-        del node.metadata_props[:]  # traces of the export, larger than the graph itself
+    without_traces(model.graph)
     split_convolutions(model.graph)
     onnx.helper.set_model_props(model, {KEY: record.to_json()})
     if precision != "f32":
@@ -244,6 +243,15 @@ def save_graph(path: Path, model: onnx.ModelProto, record: Record, precision: st
 
     graph = core().read_model(io.BytesIO(model.SerializeToString()))
     openvino.save_model(graph, path, compress_to_fp16=False)  # it would be f16 unasked
+
+
+def without_traces(graph: onnx.GraphProto) -> None:
+    """Delete the traces of the export, larger than the graph itself, in the bodies of loops too."""
+    for node in graph.node:
+        del node.metadata_props[:]
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                without_traces(attribute.g)
 
 
 def halve(graph: onnx.GraphProto, dtype: torch.dtype) -> None:

@@ -68,8 +68,11 @@ def test_one_estimator_serves_the_lower_scales():
 
 def test_statistics_of_the_image_ignore_the_stored_ones():
     image = torch.rand(1, 3, 32, 32)
-    for statistics, same in (("image", True), ("running", False)):
-        network = UMRL(UMRLConfig(width=8, statistics=statistics)).eval()
+    for config, same in (
+        (UMRLConfig(width=8), True),
+        (UMRLConfig(width=8, statistics="running"), False),
+    ):
+        network = UMRL(config).eval()
         with torch.no_grad():
             before = network(image)
             for name, value in network.named_buffers():

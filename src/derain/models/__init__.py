@@ -7,6 +7,7 @@ from torch import nn
 
 from derain.models.dcsfn import DCSFN, DCSFNConfig
 from derain.models.ddn import DDN, DDNConfig
+from derain.models.did_mdn import DIDMDN, DIDMDNConfig
 from derain.models.jorder_e import JORDERE, JORDEREConfig
 from derain.models.mh2fnet import MH2FNet, MH2FNetConfig
 from derain.models.mspfn import MSPFN, MSPFNConfig
@@ -129,6 +130,12 @@ MODELS: dict[str, Entry] = {
     "jorder-e": Entry(JORDERE, JORDEREConfig(), "JORDER-E, Yang et al., TPAMI 2019"),
     "jorder-e-practical": Entry(
         JORDERE, JORDEREConfig(width=32, units=3), "JORDER-E, the authors' practical form"
+    ),
+    "did-mdn": Entry(
+        DIDMDN, DIDMDNConfig(), "DID-MDN, Zhang and Patel, CVPR 2018, size our reading"
+    ),
+    "did-mdn-known": Entry(
+        DIDMDN, DIDMDNConfig(density=1), "DID-MDN's de-raining network, told the density"
     ),
     "nafnet": Entry(NAFNet, NAFNetConfig(), "NAFNet, the authors' width-32 layout"),
     "nafnet-small": Entry(

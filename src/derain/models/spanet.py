@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from derain.models.blocks import concatenate, require_at_least, require_one_of
 
-LONGEST = 8192  # pixels of a row or column that an exported graph sees to its end
-
 
 @dataclass(frozen=True)
 class SPANetConfig:
@@ -60,7 +58,7 @@ class Recurrence(nn.Module):
         self.bias = nn.Parameter(torch.empty(4, width).uniform_(-1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        read = recur_in_log_steps if torch.compiler.is_compiling() else recur
+        read = recur_in_graph if torch.compiler.is_compiling() else recur
         columns = concatenate(x.flip(2), x)  # to be read from the bottom, and from the top
         rows = concatenate(x, x.flip(3)).transpose(2, 3)
         up, down = read(columns, *self.of_directions(0, 2)).chunk(2, dim=1)
@@ -101,7 +99,7 @@ class SpatialAttention(nn.Module):
 class SPANet(nn.Module):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
-    Any height and width from 1 up; an exported graph up to 8192.
+    Any height and width from 1 up.
     """
 
     minimum_size = 1
@@ -165,22 +163,14 @@ def recur(u: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.stack(v, dim=2)
 
 
-def recur_in_log_steps(u: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``recur`` for graphs, which have no loop over a size that they do not know: T <= LONGEST.
+def recur_in_graph(u: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``recur`` as one operator, for graphs, which do not know how many rows there will be."""
+    from torch._higher_order_ops.scan import scan  # no public name yet
 
-    A step t is the map v -> clamp(q + s v, low, high) of the value before; two such maps in a row
-    are one again. Joining each with the one 1, 2, 4, ... steps before it leaves maps from the
-    start, where v is 0. Two bounds, since a negative s turns them round.
-    """
-    later = F.pad(torch.ones_like(u[:, :, 1:]), (0, 0, 1, 0))  # 0 at the first position
-    q, s = u + bias[..., None] * later, weight[..., None] * later
-    low, high = torch.zeros_like(u), torch.full_like(u, 1e30)
-    for k in (2**i for i in range((LONGEST - 1).bit_length())):
-        q_, s_, low_, high_ = (
-            F.pad(x, (0, 0, k, 0), value=outside)[:, :, :-k]
-            for x, outside in ((q, 0.0), (s, 1.0), (low, -1e30), (high, 1e30))
-        )
-        ends = [(q + s * bound).clamp(low, high) for bound in (low_, high_)]
-        q, s = q + s * q_, s * s_
-        low, high = torch.minimum(*ends), torch.maximum(*ends)
-    return q.clamp(low, high)
+    def step(v: Tensor, u_t: Tensor) -> tuple[Tensor, Tensor]:
+        v = F.relu(torch.addcmul(u_t, weight, v))
+        return v, v.clone()
+
+    later = F.pad(torch.ones_like(u[:, :, 1:]), (0, 0, 1, 0))  # 0 in the first row: no bias there
+    start = torch.zeros_like(u[:, :, 0])
+    return scan(step, start, u + bias[..., None] * later, dim=2)[1]

@@ -25,6 +25,7 @@ from derain.weights.convert.checkpoint import (
 )
 from derain.weights.convert.dcsfn import DCSFN_FORMAT, authors_dcsfn_name
 from derain.weights.convert.ddn import DDN_FORMAT
+from derain.weights.convert.did_mdn import DID_MDN_FORMAT
 from derain.weights.convert.jorder_e import JORDER_E_FORMAT
 from derain.weights.convert.nledn import NLEDN_FORMAT
 from derain.weights.convert.prenet import PRENET_FORMAT
@@ -46,6 +47,7 @@ FORMATS: tuple[Format, ...] = (
     DDN_FORMAT,
     UMRL_FORMAT,
     JORDER_E_FORMAT,
+    DID_MDN_FORMAT,
 )
 
 
