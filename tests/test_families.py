@@ -25,6 +25,8 @@ FAMILIES = {
     "umrl": {"width": 8},
     "jorder-e": {"width": 4, "units": 1},
     "did-mdn-known": {"density": 2},
+    "drdnet": {"width": 4, "blocks": 1},
+    "rehen": {"width": 4, "stages": 2, "units": 2},
     "nledn": {"width": 8, "growth": 4, "layers": 2},
 }
 

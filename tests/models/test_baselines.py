@@ -23,6 +23,9 @@ NETWORKS: dict[str, dict] = {
     "umrl": {"width": 8},
     "jorder-e": {"width": 4, "units": 1},
     "did-mdn-known": {"density": 2},
+    "drdnet": {"width": 4, "blocks": 2},
+    "drdnet-paper": {"width": 4, "blocks": 2},
+    "rehen": {"width": 8, "stages": 2, "units": 3},
     "spanet": {"width": 8},
     "spanet-directions": {"width": 8},
 }

@@ -8,6 +8,7 @@ from torch import nn
 from derain.models.dcsfn import DCSFN, DCSFNConfig
 from derain.models.ddn import DDN, DDNConfig
 from derain.models.did_mdn import DIDMDN, DIDMDNConfig
+from derain.models.drdnet import DRDNet, DRDNetConfig
 from derain.models.jorder_e import JORDERE, JORDEREConfig
 from derain.models.mh2fnet import MH2FNet, MH2FNetConfig
 from derain.models.mspfn import MSPFN, MSPFNConfig
@@ -15,6 +16,7 @@ from derain.models.nafnet import NAFNet, NAFNetConfig
 from derain.models.nledn import NLEDN, NLEDNConfig
 from derain.models.prenet import PReNet, PReNetConfig
 from derain.models.rcdnet import RCDNet, RCDNetConfig
+from derain.models.rehen import ReHEN, ReHENConfig
 from derain.models.rescan import RESCAN, RESCANConfig
 from derain.models.sirr import SIRR, SIRRConfig
 from derain.models.spanet import SPANet, SPANetConfig
@@ -137,6 +139,11 @@ MODELS: dict[str, Entry] = {
     "did-mdn-known": Entry(
         DIDMDN, DIDMDNConfig(density=1), "DID-MDN's de-raining network, told the density"
     ),
+    "drdnet": Entry(DRDNet, DRDNetConfig(), "DRD-Net, Deng et al., CVPR 2020, the authors' code"),
+    "drdnet-paper": Entry(
+        DRDNet, DRDNetConfig(detail_input="rainy"), "DRD-Net, detail from the rainy image"
+    ),
+    "rehen": Entry(ReHEN, ReHENConfig(), "ReHEN, Yang and Lu, ACM MM 2019, our reading"),
     "nafnet": Entry(NAFNet, NAFNetConfig(), "NAFNet, the authors' width-32 layout"),
     "nafnet-small": Entry(
         NAFNet,

@@ -30,6 +30,7 @@ from derain.weights.convert.jorder_e import JORDER_E_FORMAT
 from derain.weights.convert.nledn import NLEDN_FORMAT
 from derain.weights.convert.prenet import PRENET_FORMAT
 from derain.weights.convert.rcdnet import RCDNET_FORMAT, RCDNET_SIMPLE_FORMAT
+from derain.weights.convert.rehen import REHEN_FORMAT
 from derain.weights.convert.rescan import RESCAN_FORMAT
 from derain.weights.convert.spanet import SPANET_FORMAT
 from derain.weights.convert.umrl import UMRL_FORMAT
@@ -48,6 +49,7 @@ FORMATS: tuple[Format, ...] = (
     UMRL_FORMAT,
     JORDER_E_FORMAT,
     DID_MDN_FORMAT,
+    REHEN_FORMAT,
 )
 
 
