@@ -49,8 +49,8 @@ def export(
     """Write a model file in another format.
 
     Args:
-        source: A `.safetensors` file, or an `.onnx` file of derain's (then the measure is what
-            OpenVINO computes from it at f32).
+        source: A `.safetensors` file, an authors' checkpoint, or an `.onnx` file of derain's
+            (then the measure is what OpenVINO computes from it at f32).
         target: Ends in `.onnx`, `.xml` (its weights go into a `.bin` beside it) or `.pt2`.
         precision: A key of ``PRECISIONS``.
         size: Height and width of the only pictures that the file will take; sides that the

@@ -87,7 +87,12 @@ def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 @torch.no_grad()
 def update_average(state: State, decay: float) -> None:
-    """Exponential moving average of the weights, quicker at the start."""
+    """Exponential moving average of the weights, quicker at the start.
+
+    Statistics of batch normalisation, which are averages already, are copied.
+    """
     means, values = (tuple(n.parameters()) for n in (state.average, state.network))
     now = min(decay, (1 + state.step) / (10 + state.step))
     get_ema_multi_avg_fn(now)(means, values, state.step)
+    for mean, value in zip(state.average.buffers(), state.network.buffers(), strict=True):
+        mean.copy_(value)
