@@ -111,7 +111,7 @@ MODELS: dict[str, Entry] = {
     "mh2fnet-add": _mh2fnet("Figure 7c", fusion="add"),
     "prenet": Entry(PReNet, PReNetConfig(), "PReNet, Ren et al., CVPR 2019"),
     "prenet-r": Entry(PReNet, PReNetConfig(recursive=True), "PReNet_r, Ren et al., CVPR 2019"),
-    "nledn": Entry(NLEDN, NLEDNConfig(), "NLEDN, Li et al., ACM MM 2018, the authors' code"),
+    "nledn": Entry(NLEDN, NLEDNConfig(), "NLEDN, Li et al., ACM MM 2018; attention not counted"),
     "rescan": _rescan("GRU, full prediction"),
     "rescan-add": _rescan("GRU, additive prediction", frame="add"),
     "rescan-lstm": _rescan("LSTM", unit="lstm"),
