@@ -1,18 +1,18 @@
-"""What moves the result: one change of a recipe at a time, at a fixed budget, on held-out pairs.
+"""What moves the result: one change of a recipe at a time, at a fixed budget, on validation pairs.
 
     python -m benchmarks.ablations ../shared/data/train RUNS               # the whole table
     python -m benchmarks.ablations ../shared/data/train RUNS base l1+ssim  # these rows
 
 Every row sees as many pixels of crops as 1,200 steps of eight 64x64 crops, its learning rate comes
-down to nothing in that time, and seed and held-out pairs are the same. PSNR over RGB, f32, as
-`benchmarks.held_out` measures it. A row whose weights are already in RUNS is only measured.
+down to nothing in that time, and seed and validation pairs are the same. PSNR over RGB, f32, as
+`benchmarks.validation` measures it. A row whose weights are already in RUNS is only measured.
 """
 
 import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.held_out import held_out, mean_by_kind
+from benchmarks.validation import header, row, validation
 from derain.restore import load
 from derain.training.recipe import read_recipe
 
@@ -32,9 +32,9 @@ ROWS: dict[str, tuple[str, int, int, list[str]]] = {
     "14 crops of 48": ("nafnet-small", 48, 14, []),
     "4 crops": ("nafnet-small", 64, 4, []),
     "16 crops": ("nafnet-small", 64, 16, []),
-    "rate 5e-4": ("nafnet-small", 64, 8, ["optimiser.lr=5e-4"]),
-    "rate 2e-3": ("nafnet-small", 64, 8, ["optimiser.lr=2e-3"]),
-    "no average of weights": ("nafnet-small", 64, 8, ["optimiser.ema=0.0"]),
+    "learning rate 5e-4": ("nafnet-small", 64, 8, ["optimiser.lr=5e-4"]),
+    "learning rate 2e-3": ("nafnet-small", 64, 8, ["optimiser.lr=2e-3"]),
+    "no EMA": ("nafnet-small", 64, 8, ["optimiser.ema=0.0"]),
     "no pairs of Rain800": ("nafnet-small", 64, 8, ["data.sources.0.weight=0.0"]),
     "three times the pairs of Rain800": ("nafnet-small", 64, 8, ["data.sources.0.weight=0.84"]),
     "no clean-to-clean": ("nafnet-small", 64, 8, ["data.sources.3.weight=0.0"]),
@@ -63,14 +63,11 @@ def train(row: str, data: Path, run: Path) -> Path:
 def main() -> None:
     """Print the table."""
     data, runs = Path(sys.argv[1]), Path(sys.argv[2])
-    pairs, kinds = held_out(read_recipe(RECIPES / "nafnet-small.toml"), data)
-    columns = sorted(set(kinds))
-    print("| | all |", " | ".join(columns), "|")
-    print("|---" * (2 + len(columns)) + "|")
-    for row in sys.argv[3:] or ROWS:
-        weights = train(row, data, runs / row.replace(" ", "-"))
-        means = mean_by_kind(load(str(weights), precision="f32"), pairs, kinds)
-        print(f"| {row} |", " | ".join(f"{value:.2f}" for value in means), "|", flush=True)
+    pairs = validation(read_recipe(RECIPES / "nafnet-small.toml"), data)
+    print(header("", pairs))
+    for name in sys.argv[3:] or ROWS:
+        weights = train(name, data, runs / name.replace(" ", "-"))
+        print(row(name, load(str(weights), precision="f32"), pairs), flush=True)
 
 
 if __name__ == "__main__":

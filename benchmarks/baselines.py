@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import derain
-from derain.data.pictures import read_rgb
+from derain.io.decode import read_rgb
 from derain.metrics import psnr
 
 # Checkpoint -> dB that its specification states for the first twenty pairs.

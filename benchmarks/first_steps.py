@@ -1,4 +1,4 @@
-"""Does every network learn? 200 steps from scratch on rain made over scikit-image's photographs.
+"""Does every network learn? 200 steps from scratch on synthetic rain over photographs.
 
     python -m benchmarks.first_steps                 # one network of each family
     python -m benchmarks.first_steps mspfn dcsfn     # these
@@ -15,7 +15,7 @@ import torch
 from skimage import data
 
 from derain.data.crops import Crops, Source, to_tensor
-from derain.data.pictures import Pair
+from derain.io.pairs import Pair
 from derain.losses import weighted
 from derain.models import build
 from derain.models.blocks import channels_last
@@ -26,7 +26,7 @@ STEPS, BATCH, PATCH = 200, 4, 32
 
 
 def psnr(x: torch.Tensor, y: torch.Tensor) -> float:
-    """PSNR (dB) of pictures in [0, 1], clipped."""
+    """PSNR (dB) of images in [0, 1], clipped."""
     return -10 * (x.clamp(0, 1) - y).square().mean().log10().item()
 
 
@@ -35,13 +35,13 @@ def learn(name: str) -> str:
     torch.manual_seed(0)
     network = channels_last(build(name))
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
-    pictures = [data.astronaut(), data.coffee(), data.rocket()]
-    crops = Crops([Source([Pair("", p) for p in pictures], 1.0, {"rain100h": 1.0})], PATCH)
+    images = [data.astronaut(), data.coffee(), data.rocket()]
+    crops = Crops([Source([Pair("", p) for p in images], 1.0, {"rain100h": 1.0})], PATCH)
     mspfn_loss = weighted({"charbonnier": 1.0, "edge": 0.05})
     losses, start = [], time.monotonic()
     for step in range(STEPS):
         pairs = [crops[step * BATCH + i] for i in range(BATCH)]
-        rainy, clean = (torch.stack(side).float() / 255 for side in zip(*pairs, strict=True))
+        rainy, clean = (torch.stack(crop).float() / 255 for crop in zip(*pairs, strict=True))
         loss = mspfn_loss(network(rainy.to(memory_format=torch.channels_last)), clean)
         optimiser.zero_grad()
         loss.backward()
@@ -49,9 +49,9 @@ def learn(name: str) -> str:
         optimiser.step()
         losses.append(loss.item())
     seconds = time.monotonic() - start
-    held_out = np.ascontiguousarray(data.chelsea()[40:232, 60:316])
-    rainy = RainSynthesizer("rain100h", seed=1)(held_out).rainy
-    x, y = (to_tensor(p)[None].float() / 255 for p in (rainy, held_out))
+    validation = np.ascontiguousarray(data.chelsea()[40:232, 60:316])
+    rainy = RainSynthesizer("rain100h", seed=1)(validation).rainy
+    x, y = (to_tensor(p)[None].float() / 255 for p in (rainy, validation))
     with torch.inference_mode():
         result = network.eval()(x)
     first, last = np.mean(losses[:10]), np.mean(losses[-10:])

@@ -1,9 +1,9 @@
-"""How long the metrics take for a set of 100 pictures of 480x320, files and decoding included.
+"""How long the metrics take for a set of 100 images of 480x320, files and decoding included.
 
     python benchmarks/metrics_speed.py --jobs 2 --parameters FOLDER
 
-FOLDER holds the parameter files of NIQE and SSEQ; without it they are left out. The pictures are
-made up; the metrics do the same work for any picture of that size. Targets are ours,
+FOLDER holds the parameter files of NIQE and SSEQ; without it they are left out. The images are
+made up; the metrics do the same work for any image of that size. Targets are ours,
 for two cores.
 """
 
@@ -22,7 +22,7 @@ from derain.metrics.folder import compare_folders
 TARGETS = {("psnr", "ssim"): 4.0, ("psnr", "ssim", "fsim"): 40.0, ("niqe", "sseq"): 60.0}
 
 
-def make_pictures(folder: Path, count: int) -> None:
+def make_images(folder: Path, count: int) -> None:
     """Smooth scenes, and the same under bright streaks, as PNG."""
     rng = np.random.default_rng(0)
     for n in range(count):
@@ -32,9 +32,9 @@ def make_pictures(folder: Path, count: int) -> None:
         rainy = clean.copy()
         for x in rng.integers(0, 478, 60):
             rainy[:, x : x + 2] = np.maximum(rainy[:, x : x + 2], 220)
-        for kind, picture in (("clean", clean), ("rainy", rainy)):
+        for kind, image in (("clean", clean), ("rainy", rainy)):
             (folder / kind).mkdir(exist_ok=True)
-            Image.fromarray(picture).save(folder / kind / f"{n}.png")
+            Image.fromarray(image).save(folder / kind / f"{n}.png")
 
 
 def main() -> None:
@@ -45,10 +45,10 @@ def main() -> None:
     parser.add_argument("--parameters", type=Path)
     options = parser.parse_args()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    print(f"{options.count} pictures of 480x320, {options.jobs} jobs, {cores} cores to run on")
+    print(f"{options.count} images of 480x320, {options.jobs} jobs, {cores} cores to run on")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_pictures(folder, options.count)
+        make_images(folder, options.count)
         for metrics, target in TARGETS.items():
             start, worked = time.perf_counter(), time.process_time()
             try:

@@ -2,8 +2,8 @@
 
     python -m benchmarks.quality ../shared/data/test [MODEL]
 
-Rain100H and Test100 in, compared with their clean halves; and Rain100H's clean pictures in,
-compared with themselves: what the network does where there is no rain. Means over all pictures.
+Rain100H and Test100 in, compared with their clean halves; and Rain100H's clean images in,
+compared with themselves: what the network does where there is no rain. Means over all images.
 """
 
 import sys
@@ -30,9 +30,9 @@ def split(folder: Path, out: Path) -> None:
 
 
 def score(restorer: object, rainy: Path, clean: Path, out: Path) -> str:
-    """PSNR and SSIM of the input and of the restored pictures, protocol y."""
+    """PSNR and SSIM of the input and of the restored images, protocol y."""
     jobs, failed = batch.plan([str(rainy)], str(out), format="png")
-    outcomes = batch.run(jobs, restorer, batch.Settings(format="png"))  # type: ignore[arg-type]
+    outcomes = batch.run(jobs, restorer, batch.BatchSettings(format="png"))  # type: ignore[arg-type]
     assert not failed
     assert all(o.status == "restored" for o in outcomes)
     before, after = (compare_folders(f, clean).means for f in (rainy, out))

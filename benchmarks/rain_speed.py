@@ -16,7 +16,7 @@ from derain.rain import MIXTURES, PRESETS, RainSynthesizer
 
 
 def per_second(preset: str, image: NDArray[np.uint8], count: int) -> float:
-    """Rainy pictures per second of processor time."""
+    """Rainy images per second of processor time."""
     synth = RainSynthesizer(preset)
     synth(image)
     start = time.process_time()
@@ -28,12 +28,12 @@ def per_second(preset: str, image: NDArray[np.uint8], count: int) -> float:
 def main() -> None:
     """Print the table."""
     cv2.setNumThreads(1)
-    picture = data.coffee()[:321, :481]
-    patch = np.ascontiguousarray(picture[100:196, 100:196])
-    print("| Preset | 96x96 patches a second | 481x321 pictures a second |\n|---|---|---|")
+    whole = data.coffee()[:321, :481]
+    patch = np.ascontiguousarray(whole[100:196, 100:196])
+    print("| Preset | 96x96 patches a second | 481x321 images a second |\n|---|---|---|")
     for preset in [*PRESETS, *MIXTURES]:
-        patches, pictures = per_second(preset, patch, 200), per_second(preset, picture, 40)
-        print(f"| `{preset}` | {patches:.0f} | {pictures:.0f} |")
+        patches, images = per_second(preset, patch, 200), per_second(preset, whole, 40)
+        print(f"| `{preset}` | {patches:.0f} | {images:.0f} |")
 
 
 if __name__ == "__main__":

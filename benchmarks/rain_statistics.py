@@ -1,4 +1,4 @@
-r"""Statistics of made heavy rain beside those of Rain100H, as a Markdown table.
+r"""Statistics of synthetic heavy rain beside those of Rain100H, as a Markdown table.
 
     python -m benchmarks.rain_statistics ../shared/data/test/rain100h/clean
     python -m benchmarks.rain_statistics ../shared/data/train/clean --pattern "bsds_*" --count 50 \
@@ -23,7 +23,7 @@ from derain.metrics.ssim import ssim_map
 from derain.rain import RainSynthesizer
 from derain.rain.acceptance import markdown, measure
 
-# Preset -> PSNR and SSIM, full-range grey, of 50 other pictures (specification, section 7).
+# Preset -> PSNR and SSIM, full-range grey, of 50 other images (specification, section 7).
 PROTOTYPE = {
     "rain100l": (26.6, 0.857),
     "rain1400": (25.7, 0.826),
@@ -39,12 +39,12 @@ PROTOTYPE = {
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clean", type=Path, help="folder of clean pictures")
+    parser.add_argument("clean", type=Path, help="folder of clean images")
     parser.add_argument("--rainy", type=Path, help="measure these instead of making rain")
     parser.add_argument("--preset", default="rain100h")
     parser.add_argument("--pattern", default="*")
     parser.add_argument("--count", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=1, help="of the first picture; then one more")
+    parser.add_argument("--seed", type=int, default=1, help="of the first image; then one more")
     parser.add_argument("--scores", action="store_true", help="all presets, PSNR and SSIM")
     args = parser.parse_args()
     cv2.setNumThreads(1)
@@ -68,12 +68,12 @@ def scores(files: list[Path]) -> str:
     """A Markdown table of input scores; the photograph as it was given is the reference."""
     lines = ["| Preset | Prototype | Ours, grey | Ours, `y` |", "|---|---|---|---|"]
     for name, (proto_psnr, proto_ssim) in PROTOTYPE.items():
-        changes = {"night_share": 0} if name == "real" else None
+        changes = {"night_probability": 0} if name == "real" else None
         grey, y = [], []
         for seed, file in enumerate(files, start=1):
             clean = read(file)
             rainy = RainSynthesizer(name, changes, seed, "clean")(clean).rainy
-            a, b = (gray_uint8(picture).astype(float) for picture in (rainy, clean))
+            a, b = (gray_uint8(image).astype(float) for image in (rainy, clean))
             grey.append((10 * np.log10(255**2 / np.mean((a - b) ** 2)), ssim_map(a, b).mean()))
             y.append((psnr(rainy, clean), ssim(rainy, clean)))
         ours = " | ".join("{:.1f} / {:.3f}".format(*np.mean(v, axis=0)) for v in (grey, y))
@@ -82,7 +82,7 @@ def scores(files: list[Path]) -> str:
 
 
 def read(path: Path) -> NDArray[np.uint8]:
-    """A picture as (H, W, 3) uint8."""
+    """An image as (H, W, 3) uint8."""
     return np.array(Image.open(path).convert("RGB"))
 
 

@@ -1,9 +1,9 @@
-"""What restoring costs: warm calls, tiles, memory, large pictures, a folder, a cold start.
+"""What restoring costs: warm calls, tiles, memory, large images, a folder, a cold start.
 
     python -m benchmarks.restore [warm] [memory] [sizes] [folder] [cold] [--model M] [--largest MP]
 
 Without a name all of them. Nothing else should run meanwhile. Whole commands and memory are
-measured in processes of their own. The pictures are scikit-image's photographs with our rain.
+measured in processes of their own. The images are scikit-image's photographs with synthetic rain.
 """
 
 import argparse
@@ -33,11 +33,11 @@ WORK = f"""
 import re, sys
 import numpy as np
 import derain
-model, precision, side = sys.argv[1], sys.argv[2], int(sys.argv[3])
+model, precision, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 engine = derain.load(model, device="cpu", precision=precision).engine
 before = {PEAK}
-engine(np.zeros((1, 3, side, side), np.float32))
-print(1024 * ({PEAK} - before) / side**2)
+engine(np.zeros((1, 3, size, size), np.float32))
+print(1024 * ({PEAK} - before) / size**2)
 """
 
 
@@ -57,10 +57,10 @@ def restore(model: str, *arguments: str) -> tuple[float, float]:
 
 
 def rainy(width: int, height: int) -> np.ndarray:
-    """A picture of photographs, with rain."""
-    side = max(width // 3, height // 2) + 1
+    """An image of photographs, with rain."""
+    size = max(width // 3, height // 2) + 1
     photographs = (data.astronaut(), data.coffee(), data.rocket())
-    row = np.hstack([cv2.resize(p, (side, side)) for p in photographs])
+    row = np.hstack([cv2.resize(p, (size, size)) for p in photographs])
     clean = np.vstack([row, row[:, ::-1]])[:height, :width]
     rain = RainSynthesizer("rain1400", seed=3)(clean[:1024, :1024]).rainy
     rain = cv2.subtract(rain, np.ascontiguousarray(clean[:1024, :1024]))
@@ -71,12 +71,12 @@ def rainy(width: int, height: int) -> np.ndarray:
 def warm(model: str, folder: Path) -> None:
     """Median of a whole ``Restorer`` call on 512x384 uint8."""
     restorers = {p: derain.load(model, device="cpu", precision=p) for p in ("auto", "f32")}
-    picture = rainy(512, 384)
+    image = rainy(512, 384)
     times: dict[str, list[float]] = {name: [] for name in restorers}
     for _ in range(18):
         for name, restorer in restorers.items():
             start = time.perf_counter()
-            restorer(picture)
+            restorer(image)
             times[name].append(time.perf_counter() - start)
     for name, restorer in restorers.items():
         row(
@@ -89,7 +89,7 @@ def memory(model: str, folder: Path) -> None:
     """Bytes of work per pixel of a tile: the ``memory`` of a record."""
     for precision in ("auto", "f32"):
         name = derain.load(model, device="cpu", precision=precision).engine.precision
-        small, large = (float(run(WORK, model, precision, side)[1]) for side in ("512", "1024"))
+        small, large = (float(run(WORK, model, precision, size)[1]) for size in ("512", "1024"))
         row(f"work per pixel, {name}", f"{small:.0f} bytes (tile 512), {large:.0f} (1024)")
 
 
@@ -106,7 +106,7 @@ def sizes(model: str, folder: Path, largest: float) -> None:
 
 
 def folder_run(model: str, folder: Path, count: int = 100) -> None:
-    """A folder of pictures, against the network alone in this process."""
+    """A folder of images, against the network alone in this process."""
     for k in range(count):
         Image.fromarray(np.roll(rainy(480, 320), 7 * k, 1)).save(folder / f"{k:03}.jpg", quality=95)
     engine = derain.load(model, device="cpu").engine
@@ -117,16 +117,16 @@ def folder_run(model: str, folder: Path, count: int = 100) -> None:
         engine(batch)
     network = time.perf_counter() - start
     whole, _ = restore(model, str(folder), "-o", str(folder / "out"))
-    row(f"{count} pictures 480x320, network alone", f"{network:.1f} s")
-    row(f"{count} pictures 480x320, whole command", f"{whole:.1f} s, {whole / network:.2f} times")
+    row(f"{count} images 480x320, network alone", f"{network:.1f} s")
+    row(f"{count} images 480x320, whole command", f"{whole:.1f} s, {whole / network:.2f} times")
 
 
 def cold(model: str, folder: Path) -> None:
-    """One picture, the whole process."""
+    """One image, the whole process."""
     Image.fromarray(rainy(480, 320)).save(folder / "a.jpg", quality=95)
     arguments = (str(folder / "a.jpg"), "-o", str(folder / "b.jpg"))
     found = [restore(model, *arguments)[0] for _ in range(5)]
-    row("one picture 480x320, whole process", f"{np.median(found):.2f} s")
+    row("one image 480x320, whole process", f"{np.median(found):.2f} s")
 
 
 def row(what: str, measured: str) -> None:

@@ -1,8 +1,8 @@
-"""What channel means over windows cost or gain: held-out pictures up to 512x512, f32, in torch.
+"""What channel means over windows cost or gain: validation images up to 512x512, f32, in torch.
 
     python -m benchmarks.windows ../shared/data/train [MODEL]
 
-PSNR over RGB, by the kind of rain, with the means of whole pictures and of windows.
+PSNR over RGB, by the kind of rain, with the means of whole images and of windows.
 """
 
 import sys
@@ -14,23 +14,24 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks.held_out import RECIPE, held_out, mean_by_kind
+from benchmarks.validation import RECIPE, header, row, validation
 from derain.data.crops import to_tensor
+from derain.engines import find_model
 from derain.metrics import quantise
 from derain.models import build
 from derain.training.recipe import read_recipe
-from derain.weights.catalog import DEFAULT, find
+from derain.weights.catalog import DEFAULT
 from derain.weights.files import load_network
 
 WINDOWS = (None, 128, 192, 256, 384)
 
 
 def restoring(network: nn.Module) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
-    """A network as a function of pictures, (H, W, 3) uint8 RGB."""
+    """A network as a function of images, (H, W, 3) uint8 RGB."""
 
     @torch.inference_mode()
-    def restore(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        result = network(to_tensor(picture)[None].float() / 255)
+    def restore(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        result = network(to_tensor(image)[None].float() / 255)
         return quantise(result[0].permute(1, 2, 0).numpy())
 
     return restore
@@ -38,16 +39,13 @@ def restoring(network: nn.Module) -> Callable[[NDArray[np.uint8]], NDArray[np.ui
 
 def main() -> None:
     """Print the table."""
-    pairs, kinds = held_out(read_recipe(RECIPE), Path(sys.argv[1]), 512)
-    trained, record = load_network(find((sys.argv[2:] or [DEFAULT])[0], "torch"))
-    columns = sorted(set(kinds))
-    print("| Window | all |", " | ".join(columns), "|")
-    print("|---" * (2 + len(columns)) + "|")
+    pairs = validation(read_recipe(RECIPE), Path(sys.argv[1]), 512)
+    trained, record = load_network(find_model((sys.argv[2:] or [DEFAULT])[0], "torch"))
+    print(header("Window", pairs))
     for window in WINDOWS:
         network = build(record.network, **{**record.options, "window": window}).eval()
         network.load_state_dict(trained.state_dict())
-        means = mean_by_kind(restoring(network), pairs, kinds)
-        print(f"| {window} |", " | ".join(f"{value:.2f}" for value in means), "|", flush=True)
+        print(row(str(window), restoring(network), pairs), flush=True)
 
 
 if __name__ == "__main__":

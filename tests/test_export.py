@@ -151,7 +151,7 @@ def test_what_cannot_be_is_refused_in_one_line(source, graph, tmp_path):
     refused("unknown precision 'int4'; known: f32, f16", source, tmp_path / "tiny.onnx", "int4")
     refused("there is no folder", source, tmp_path / "none" / "tiny.pt2")
     refused("made from the .safetensors file alone", graph, tmp_path / "tiny.pt2")
-    refused("sides must divide by 16", graph, tmp_path / "tiny.onnx", "f32", (45, 70))
+    refused("height and width must divide by 16", graph, tmp_path / "tiny.onnx", "f32", (45, 70))
     assert not list(tmp_path.iterdir())
 
 

@@ -27,8 +27,8 @@ def model(nodes, weights, outputs):
 def run(model):
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(model.SerializeToString())
-    picture = np.random.default_rng(1).normal(size=(1, 4, 8, 9)).astype(np.float32)
-    return session.run(None, {"x": picture})
+    image = np.random.default_rng(1).normal(size=(1, 4, 8, 9)).astype(np.float32)
+    return session.run(None, {"x": image})
 
 
 def kinds(model):

@@ -10,19 +10,19 @@ from derain.losses import LOSSES, charbonnier, edge, fft, laplacian, ssim, weigh
 
 
 @pytest.fixture
-def pictures():
+def images():
     generator = torch.Generator().manual_seed(0)
     return torch.rand(2, 2, 3, 12, 17, generator=generator)
 
 
-def test_charbonnier_is_eps_for_equal_pictures_and_absolute_for_distant_ones(pictures):
-    x, _ = pictures
+def test_charbonnier_is_eps_for_equal_images_and_absolute_for_distant_ones(images):
+    x, _ = images
     assert charbonnier(x, x).item() == pytest.approx(1e-3, rel=1e-5)
     assert charbonnier(x, x + 5).item() == pytest.approx(5, rel=1e-6)
 
 
-def test_charbonnier_takes_the_root_of_each_element_before_the_mean(pictures):
-    x, y = pictures
+def test_charbonnier_takes_the_root_of_each_element_before_the_mean(images):
+    x, y = images
     expected = np.sqrt((x - y).double().numpy() ** 2 + 1e-6).mean()
     assert charbonnier(x, y).item() == pytest.approx(expected, rel=1e-5)
 
@@ -38,15 +38,15 @@ def test_laplacian_has_eight_neighbours_and_zeros_around():
     assert corner == pytest.approx(5)  # 8 - 3: outside counts as zero
 
 
-def test_edge_loss_does_not_see_a_constant_inside(pictures):
-    x, _ = pictures
+def test_edge_loss_does_not_see_a_constant_inside(images):
+    x, _ = images
     inside = laplacian(x + 0.3)[..., 1:-1, 1:-1] - laplacian(x)[..., 1:-1, 1:-1]
     assert inside.abs().max() < 1e-5
     assert edge(x, x).item() == pytest.approx(1e-3, rel=1e-5)
 
 
-def test_mspfns_losses_are_taken_in_minus_one_to_one_in_float32(pictures):
-    x, y = pictures
+def test_mspfns_losses_are_taken_in_minus_one_to_one_in_float32(images):
+    x, y = images
     a, b = 2 * x - 1, 2 * y - 1
     mspfn = weighted({"charbonnier": 1.0, "edge": 0.05})
     expected = charbonnier(a, b) + 0.05 * edge(a, b)
@@ -54,8 +54,8 @@ def test_mspfns_losses_are_taken_in_minus_one_to_one_in_float32(pictures):
     assert mspfn(x.bfloat16(), y).dtype == torch.float32
 
 
-def test_weights_scale_their_losses_and_a_zero_takes_one_out(pictures):
-    x, y = pictures
+def test_weights_scale_their_losses_and_a_zero_takes_one_out(images):
+    x, y = images
     alone = {name: weighted({name: 1.0})(x, y).item() for name in LOSSES}
     assert len(set(alone.values())) == len(LOSSES)
     total = weighted({"l1": 2.0, "ssim": 0.5, "mse": 0.0})(x, y).item()
@@ -63,8 +63,8 @@ def test_weights_scale_their_losses_and_a_zero_takes_one_out(pictures):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_every_named_loss_is_least_for_equal_pictures_and_grows_with_the_error(name, pictures):
-    x, y = pictures
+def test_every_named_loss_is_least_for_equal_images_and_grows_with_the_error(name, images):
+    x, y = images
     loss = LOSSES[name]
     values = [loss(x + t * (y - x), x).item() for t in (0, 0.25, 0.5, 1)]
     assert values[0] < 0.003  # Charbonnier's eps
@@ -77,8 +77,8 @@ def test_an_unknown_loss_lists_the_known():
         weighted({"L1": 1.0})
 
 
-def test_fft_loss_is_the_mean_distance_of_the_spectra(pictures):
-    x, y = pictures
+def test_fft_loss_is_the_mean_distance_of_the_spectra(images):
+    x, y = images
     spectra = [np.fft.rfft2(p.double().numpy(), norm="ortho") for p in (x, y)]
     difference = spectra[0] - spectra[1]
     expected = (np.abs(difference.real) + np.abs(difference.imag)).mean() / 2
@@ -98,8 +98,8 @@ def test_ssim_agrees_with_the_metric(protocol, padding):
     assert ssim(x, x, padding).item() == pytest.approx(1, abs=1e-6)
 
 
-def test_ssim_has_a_gradient_that_points_to_the_clean_picture(pictures):
-    x, y = pictures
+def test_ssim_has_a_gradient_that_points_to_the_clean_image(images):
+    x, y = images
     x = x.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(ssim(x, y), x)
     with torch.no_grad():

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_every_link_and_picture_is_there():
+def test_every_link_and_image_is_there():
     targets = re.findall(r"\]\(([^)#]+)\)", README)
     assert targets
     for target in targets:

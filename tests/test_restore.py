@@ -4,7 +4,6 @@ import io
 import subprocess
 import sys
 import threading
-import warnings
 from dataclasses import replace
 
 import cv2
@@ -14,7 +13,7 @@ from PIL import Image
 
 import derain
 from derain import engines
-from derain.restore import Cancelled, Restorer
+from derain.restore import RestoreOptions, Restorer
 from derain.weights.record import Record
 
 
@@ -26,8 +25,8 @@ class Blur:
 
     def __call__(self, batch):
         assert batch.dtype == np.float32
-        assert all(side % 16 == 0 and side >= 32 for side in batch.shape[2:])
-        return np.stack([[cv2.blur(c, (3, 3)) for c in picture] for picture in batch])
+        assert all(length % 16 == 0 and length >= 32 for length in batch.shape[2:])
+        return np.stack([[cv2.blur(c, (3, 3)) for c in image] for image in batch])
 
 
 class Overflowing(Blur):
@@ -65,7 +64,7 @@ def psnr(a, b):
     return -10 * np.log10(((a.astype(float) - b) ** 2).mean() / 255**2)
 
 
-def test_the_shipped_network_removes_rain_and_leaves_clean_pictures_alone(restorer, rainy):
+def test_the_shipped_network_removes_rain_and_leaves_clean_images_alone(restorer, rainy):
     clean, rain = rainy
     assert psnr(restorer(rain), clean) > psnr(rain, clean) + 5
     assert psnr(restorer(clean), clean) > 34
@@ -73,10 +72,10 @@ def test_the_shipped_network_removes_rain_and_leaves_clean_pictures_alone(restor
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (3, 5), (17, 31), (40, 129)])
 def test_any_size_keeps_its_size(restorer, size):
-    picture = np.random.default_rng(0).random((*size, 3), np.float32)
-    result = restorer(picture)
-    assert result.shape == picture.shape
-    assert result.dtype == picture.dtype
+    image = np.random.default_rng(0).random((*size, 3), np.float32)
+    result = restorer(image)
+    assert result.shape == image.shape
+    assert result.dtype == image.dtype
     assert np.isfinite(result).all()
 
 
@@ -126,45 +125,46 @@ def test_a_path_is_restored_beside_it(blur, tmp_path):
 
 @pytest.mark.parametrize("tile", [64, 100, "auto"])
 def test_tiles_do_not_show_in_a_local_network(blur, tile):
-    picture = np.random.default_rng(0).integers(0, 256, (1500, 1000, 3), np.uint8)
-    whole = blur(picture, tile="off")
-    tiled = blur(picture, tile=tile).astype(int)
-    inner = (slice(1, -1), slice(1, -1))  # padding at the picture's own border may differ
+    image = np.random.default_rng(0).integers(0, 256, (1500, 1000, 3), np.uint8)
+    whole = blur(image, tile="off")
+    tiled = blur(image, tile=tile).astype(int)
+    inner = (slice(1, -1), slice(1, -1))  # padding at the image's own border may differ
     assert np.abs(tiled - whole)[inner].max() <= 1
     assert blur.tile_for(1500, 1000) < 1000
 
 
 def test_strength_blends_with_the_input(blur):
-    picture = np.random.default_rng(0).random((64, 64, 3), np.float32)
-    full, half = blur(picture), blur(picture, strength=0.5)
-    assert np.allclose(half, (picture + full) / 2, atol=1e-6)
-    assert np.array_equal(blur(picture, strength=0.0), picture)
+    image = np.random.default_rng(0).random((64, 64, 3), np.float32)
+    full, half = blur(image), blur(image, strength=0.5)
+    assert np.allclose(half, (image + full) / 2, atol=1e-6)
+    assert np.array_equal(blur(image, strength=0.0), image)
 
 
-def test_values_that_overflow_are_computed_again_in_f32():
+def test_values_that_overflow_are_computed_again_in_f32(caplog):
     restorer = Restorer(Overflowing(), CHOICE, reload=Blur)
-    picture = np.random.default_rng(0).random((64, 64, 3), np.float32)
-    with pytest.warns(UserWarning, match="half precision overflowed"):
-        result = restorer(picture)
-    assert np.array_equal(result, Restorer(Blur(), CHOICE)(picture))
+    image = np.random.default_rng(0).random((64, 64, 3), np.float32)
+    result = restorer(image)
+    assert "half precision overflowed" in caplog.text
+    assert np.array_equal(result, Restorer(Blur(), CHOICE)(image))
     with pytest.raises(ValueError, match="not finite"):
-        Restorer(Overflowing(), CHOICE, reload=Overflowing)(picture)
+        Restorer(Overflowing(), CHOICE, reload=Overflowing)(image)
 
 
-def test_a_stopped_restorer_ends_at_the_next_tile():
-    class Stopping(Blur):
-        calls = 0
+def test_what_on_tile_raises_ends_the_call_and_that_call_alone(blur):
+    image = np.zeros((400, 400, 3), np.uint8)
+    fractions = []
 
-        def __call__(self, batch):
-            self.calls += 1
-            restorer.stop()
-            return super().__call__(batch)
+    def stop_after_three(fraction):
+        fractions.append(fraction)
+        if len(fractions) == 3:
+            raise InterruptedError
 
-    engine = Stopping()
-    restorer = Restorer(engine, CHOICE)
-    with pytest.raises(Cancelled):
-        restorer(np.zeros((400, 400, 3), np.uint8), tile=100)
-    assert engine.calls == 1
+    with pytest.raises(InterruptedError):
+        blur.restore_pixels(image, RestoreOptions(tile=100, on_tile=stop_after_three))
+    assert fractions == sorted(fractions)
+    assert fractions[0] == 0
+    assert 0 < fractions[2] < 1
+    assert np.array_equal(blur(image, tile=100), image)
 
 
 class Limited(Blur):
@@ -179,19 +179,18 @@ class Limited(Blur):
         return super().__call__(batch)
 
 
-def test_smaller_tiles_are_tried_when_memory_runs_out_and_kept_to():
-    engine = Limited()
-    restorer = Restorer(engine, CHOICE)
-    picture = np.random.default_rng(0).random((480, 480, 3), np.float32)
-    with pytest.warns(UserWarning, match="going on in tiles of 120"):
-        result = restorer(picture)
+def test_smaller_tiles_are_tried_when_memory_runs_out_for_that_image_alone(caplog):
+    restorer = Restorer(Limited(), CHOICE)
+    before = restorer.tile_for(4000, 4000)
+    image = np.random.default_rng(0).random((480, 480, 3), np.float32)
+    result = restorer(image)
+    assert "going on in tiles of 120" in caplog.text
     inner = (slice(1, -1), slice(1, -1))
-    assert np.allclose(result[inner], Restorer(Blur(), CHOICE)(picture)[inner], atol=1e-6)
-    engine.calls = 0
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        restorer(picture, tile=128)
-    assert restorer.tile_for(4000, 4000) < 480
+    assert np.allclose(result[inner], Restorer(Blur(), CHOICE)(image)[inner], atol=1e-6)
+    caplog.clear()
+    restorer(image, tile=128)
+    assert not caplog.text
+    assert restorer.tile_for(4000, 4000) >= before - 64
 
 
 def test_an_engine_without_any_memory_says_so():
@@ -199,21 +198,21 @@ def test_an_engine_without_any_memory_says_so():
         def __call__(self, batch):
             raise MemoryError
 
-    with pytest.warns(UserWarning, match="memory ran out"), pytest.raises(MemoryError):
+    with pytest.raises(MemoryError):
         Restorer(Full(), CHOICE)(np.zeros((480, 480, 3), np.uint8))
 
 
 STARVED = """
-import resource, warnings
+import logging, resource, sys
 import numpy as np
 import derain
 restorer = derain.load(device="cpu", precision="f32", threads=1)
 restorer(np.zeros((64, 64, 3), np.uint8))
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 300_000_000, -1))
-with warnings.catch_warnings(record=True) as caught:
-    result = restorer(np.full((768, 768, 3), 99, np.uint8), tile="off")
-print(result.shape, result.min(), result.max(), *(w.message for w in caught))
+logging.basicConfig(stream=sys.stdout)
+result = restorer(np.full((768, 768, 3), 99, np.uint8), tile="off")
+print(result.shape, result.min(), result.max())
 """
 
 
@@ -228,18 +227,18 @@ def test_openvino_starved_of_memory_goes_on_in_smaller_tiles():
 
 
 def test_tiles_follow_the_budget(blur):
-    sides = []
+    tile_sizes = []
     for budget in (10**8, 10**9, 2 * 10**9, 10**10, None):
         blur.budget = budget
-        sides.append(blur.tile_for(4000, 6000))
-        assert blur.tile_for(300, 200) in (300, sides[-1])
-    assert sides == sorted(sides[:-1]) + sides[-1:]
-    assert sides[0] == 256
-    assert sides[1] ** 2 * 6000 + 4000 * 6000 * 10 + 2 * 10**8 <= 10**9
-    assert sides[3] == 1024
+        tile_sizes.append(blur.tile_for(4000, 6000))
+        assert blur.tile_for(300, 200) in (300, tile_sizes[-1])
+    assert tile_sizes == sorted(tile_sizes[:-1]) + tile_sizes[-1:]
+    assert tile_sizes[0] == 256
+    assert tile_sizes[1] ** 2 * 6000 + 4000 * 6000 * 10 + 2 * 10**8 <= 10**9
+    assert tile_sizes[3] == 1024
     blur.budget = 10**9
     blur.record = replace(Blur.record, memory={"f32": 1000})
-    assert sides[1] < blur.tile_for(4000, 6000) <= (560_000_000 / 1000) ** 0.5
+    assert tile_sizes[1] < blur.tile_for(4000, 6000) <= (560_000_000 / 1000) ** 0.5
     blur.record = Blur.record
 
 
@@ -259,24 +258,24 @@ def test_two_threads_may_share_a_restorer(restorer, rainy):
 
 
 @pytest.mark.parametrize(
-    ("picture", "options", "words"),
+    ("image", "options", "words"),
     [
         (np.zeros((4, 4, 2)), {}, r"\(H, W\), \(H, W, 3\) or \(H, W, 4\)"),
         (np.zeros((4, 4, 3), np.int64), {}, "uint8, uint16 or float"),
         (np.full((4, 4, 3), 255.0), {}, r"in \[0, 1\]"),
         (np.full((4, 4, 3), np.nan), {}, r"in \[0, 1\]"),
         (np.zeros((0, 4, 3), np.uint8), {}, "empty"),
-        (np.zeros((4, 4, 3), np.uint8), {"strength": 1.5}, "strength must be in 0..1"),
+        (np.zeros((4, 4, 3), np.uint8), {"strength": 2.0}, "strength must be in 0..1.5"),
         (np.zeros((4, 4, 3), np.uint8), {"tile": 12}, "at least 64"),
         (np.zeros((4, 4, 3), np.uint8), {"tile": "big"}, "auto, off"),
     ],
 )
-def test_wrong_calls_say_what_is_right(blur, picture, options, words):
+def test_wrong_calls_say_what_is_right(blur, image, options, words):
     with pytest.raises(ValueError, match=words):
-        blur(picture, **options)
+        blur(image, **options)
 
 
-def test_openvino_and_torch_give_the_same_picture(restorer, rainy):
+def test_openvino_and_torch_give_the_same_image(restorer, rainy):
     pytest.importorskip("torch")
     _, rain = rainy
     torch_restorer = derain.load(device="cpu", engine="torch", precision="f32")
@@ -330,10 +329,87 @@ def test_every_listed_model_loads():
 
 def test_a_jpeg_through_memory_equals_the_array_path(restorer):
     """Reading a file and handing over its pixels are the same path."""
-    from derain import images
+    from derain.io.decode import decode_image
 
     pixels = np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
-    decoded = images.decode(buffer.getvalue(), "x")
+    decoded = decode_image(buffer.getvalue(), "x")
     assert np.array_equal(restorer.restore(decoded).pixels, restorer(pixels))
+
+
+@pytest.mark.parametrize("scales", ["2", "2,1", "4,2", "4,2,1"])
+@pytest.mark.parametrize("size", [(203, 310), (128, 64), (5, 3)])
+def test_scales_give_the_same_in_tiles_and_in_one_piece(blur, scales, size):
+    image = np.random.default_rng(1).random((*size, 3), np.float32)
+    whole = blur(image, scales=scales)
+    tiled = blur(image, scales=scales, tile=64)
+    assert whole.shape == image.shape
+    assert np.allclose(whole, tiled, atol=1e-5)
+
+
+def test_at_half_size_only_the_estimate_is_enlarged():
+    class Darker(Blur):
+        """Takes a constant away, whatever the detail."""
+
+        def __call__(self, batch):
+            return batch - np.float32(0.25)
+
+    image = 0.3 + 0.6 * np.random.default_rng(0).random((100, 90, 3), np.float32)
+    result = Restorer(Darker(), CHOICE)(image, scales="2")
+    assert np.allclose(result, image - 0.25, atol=1e-5)
+    twice = Restorer(Darker(), CHOICE)(image, scales="2,1")
+    assert np.allclose(twice, np.clip(image - 0.5, 0, 1), atol=1e-5)
+
+
+def test_an_image_larger_than_the_record_says_is_searched_at_half_size(blur):
+    class Knows(Blur):
+        record = replace(Blur.record, full_scale_size=2000)
+
+    restorer = Restorer(Knows(), CHOICE)
+    assert [restorer.scales_for(1000, n) for n in (2000, 2001, 4000, 4001, 9000)] == [
+        (1,), (2,), (2,), (4,), (8,)
+    ]  # fmt: skip
+    assert blur.scales_for(9000, 9000) == (1,)
+    assert restorer.scales_for(9000, 9000, "2,1") == (2, 1)
+
+
+@pytest.mark.parametrize("scales", ["", "3", "1,2", "2,2", "half", "32", "2,,1"])
+def test_wrong_scales_are_refused(blur, scales):
+    with pytest.raises(ValueError, match="scales must be auto"):
+        blur(np.zeros((8, 8, 3), np.uint8), scales=scales)
+
+
+def test_more_than_full_strength_takes_more_away(blur):
+    image = np.random.default_rng(0).random((64, 64, 3), np.float32)
+    full, more = blur(image), blur(image, strength=1.5)
+    assert np.allclose(more, np.clip(image + 1.5 * (full - image), 0, 1), atol=1e-5)
+    with pytest.raises(ValueError, match=r"0\.\.1\.5"):
+        blur(image, strength=1.6)
+
+
+def test_a_result_beside_a_path_is_not_replaced_unasked(blur, tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(path)
+    target = blur(path)
+    target.write_bytes(b"kept")
+    with pytest.raises(FileExistsError, match=r"a_derained\.png"):
+        blur(path)
+    assert target.read_bytes() == b"kept"
+    assert blur(path, overwrite=True) == target
+    assert target.read_bytes() != b"kept"
+
+
+def test_a_long_thin_image_is_tiled_by_its_padded_size():
+    class Tall(Blur):
+        record = replace(Blur.record, minimum_size=8, size_multiple=8)
+
+    restorer = Restorer(Tall(), CHOICE)
+    assert restorer.tile_for(1, 1_000_000) <= 1024
+
+
+def test_a_budget_that_cannot_be_kept_is_named_with_what_is_needed(blur, caplog):
+    blur.budget = 300_000_000
+    blur.tile_for(6000, 10_000)
+    blur.budget = None
+    assert "needs about 1.2 GB, more than the 0.3 GB allowed" in caplog.text

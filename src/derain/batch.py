@@ -1,46 +1,54 @@
-"""Restore many pictures: find them, name the results, run, and go on when one fails."""
+"""Restore many images: find them, name the results, run, and go on when one fails."""
 
 import glob
 import itertools
+import os
 import sys
+import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from derain import images
-from derain.atomic import write_atomically
-from derain.restore import Restorer
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from derain.io.atomic import write_atomically
+from derain.io.decode import DecodedImage, decode_image
+from derain.io.download import download
+from derain.io.encode import QUALITY, encode_image
+from derain.io.formats import FORMATS, MAX_PIXELS, ImageError, one_line
+from derain.io.gate import read_file, read_stream
+from derain.io.pairs import list_images
+from derain.restore import DEFAULTS, RestoreOptions, Restorer
 
 SUFFIX = "_derained"
 PIPE = "-"
-MAX_DOWNLOAD = 500_000_000  # bytes
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to restore."""
+    """One image to restore."""
 
     source: str  # a path, a URL or "-"
     target: Path | None  # None: standard output
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What holds for every picture of a run."""
+class BatchSettings:
+    """What holds for every image of a run."""
 
-    format: str | None = None  # a suffix such as "png"; None keeps each picture's own
-    quality: int = images.QUALITY
-    tile: str = "auto"
-    strength: float = 1.0
+    format: str | None = None  # a suffix such as "png"; None keeps each image's own
+    quality: int = QUALITY
+    options: RestoreOptions = DEFAULTS
     overwrite: bool = False
     skip_existing: bool = False
-    max_pixels: int = images.MAX_PIXELS
+    max_pixels: int = MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,7 @@ class Outcome:
     status: str  # "restored", "skipped" or "failed"
     seconds: float = 0.0
     size: tuple[int, int] | None = None  # (H, W)
+    change: float = 0.0  # mean absolute difference to the input, in 1/255 of the value range
     message: str = ""  # why it failed
 
 
@@ -59,7 +68,9 @@ def is_url(source: str) -> bool:
     return source.startswith(("http://", "https://"))
 
 
-def find(inputs: Sequence[str], recursive: bool = False) -> Iterator[tuple[str, Path | None, str]]:
+def expand_inputs(
+    inputs: Sequence[str], recursive: bool = False
+) -> Iterator[tuple[str, Path | None, str]]:
     """Expand files, folders, globs, URLs and "-".
 
     Yields:
@@ -67,18 +78,18 @@ def find(inputs: Sequence[str], recursive: bool = False) -> Iterator[tuple[str, 
     """
     for entry in inputs:
         path = Path(entry)
-        if entry == PIPE or is_url(entry) or path.is_file():
+        # Unlike Path's methods these say False to names that the system does not allow.
+        is_file, is_folder = os.path.isfile(entry), os.path.isdir(entry)  # noqa: PTH112, PTH113
+        if entry == PIPE or is_url(entry) or is_file:
             yield entry, None, ""
-        elif path.is_dir():
-            files = sorted(path.rglob("*") if recursive else path.iterdir())
-            pictures = [
-                f for f in files
-                if f.suffix.lower() in images.FORMATS and f.is_file() and f.name[0] != "."
-            ]  # fmt: skip
-            yield from ((str(f), path, "") for f in pictures)
-            if not pictures:
+        elif is_folder:
+            problems: list[str] = []
+            found = sorted(list_images(path, recursive, problems.append))
+            yield from ((str(f), path, "") for f in found)
+            yield from ((entry, None, problem) for problem in problems)
+            if not found and not problems:
                 deeper = "" if recursive else "; --recursive looks into its folders"
-                yield entry, None, f"{entry}: no pictures in this folder{deeper}"
+                yield entry, None, f"{entry}: no images in this folder{deeper}"
         elif glob.has_magic(entry):
             # Path.glob takes no absolute pattern.
             found = glob.glob(entry, recursive=True)  # noqa: PTH207
@@ -87,7 +98,7 @@ def find(inputs: Sequence[str], recursive: bool = False) -> Iterator[tuple[str, 
             if not matches:
                 yield entry, None, f"{entry}: nothing matches"
         else:
-            yield entry, None, f"{entry}: no such file or folder"
+            yield entry, None, f"{entry or repr(entry)}: no such file or folder"
 
 
 def plan(
@@ -100,9 +111,9 @@ def plan(
 ) -> tuple[list[Job], list[Outcome]]:
     """Decide where each result goes.
 
-    Without ``out`` a result lies beside its picture under NAME_derained; in a folder ``out`` it
+    Without ``out`` a result lies beside its image under NAME_derained; in a folder ``out`` it
     keeps its name, and its place in the tree that it came from. ``out`` is a file if there is one
-    picture and it ends like one.
+    image and it ends like one.
 
     Returns:
         The jobs, and what cannot be done, as failed outcomes.
@@ -110,12 +121,12 @@ def plan(
     Raises:
         ValueError: An unknown format.
     """
-    if format and ending_of(format) not in images.FORMATS:
-        known = ", ".join(s.lstrip(".") for s in images.FORMATS)
+    if format and ending_of(format) not in FORMATS:
+        known = ", ".join(s.lstrip(".") for s in FORMATS)
         raise ValueError(f"unknown format {format!r}; known: {known}")
     beside = out is None
     suffix = suffix if suffix is not None else (SUFFIX if beside else "")
-    found = list(dict.fromkeys(find(inputs, recursive)))
+    found = list(dict.fromkeys(expand_inputs(inputs, recursive)))
     found = [f for f in found if f[1] is None or not is_result(f[0], f[1], out, suffix)]
     into_file = out is not None and len(found) == 1 and found[0][1] is None and is_file_name(out)
     jobs: list[Job] = []
@@ -143,7 +154,7 @@ def plan(
 
 
 def is_result(source: str, root: Path, out: str | None, suffix: str) -> bool:
-    """Whether a picture found in the folder ``root`` is the result of an earlier run."""
+    """Whether an image found in the folder ``root`` is the result of an earlier run."""
     if out is None:
         return suffix != "" and Path(source).stem.endswith(suffix)
     inside = Path(out).resolve()
@@ -156,8 +167,8 @@ def ending_of(format: str) -> str:
 
 
 def is_file_name(out: str) -> bool:
-    """Whether ``-o`` names a picture rather than a folder."""
-    return Path(out).suffix.lower() in images.FORMATS and not Path(out).is_dir()
+    """Whether ``-o`` names an image rather than a folder."""
+    return Path(out).suffix.lower() in FORMATS and not Path(out).is_dir()
 
 
 def folder_for(source: str, root: Path | None, out: str | None) -> Path:
@@ -170,40 +181,49 @@ def folder_for(source: str, root: Path | None, out: str | None) -> Path:
 def source_name(source: str) -> str:
     """The file name of a path or URL."""
     if source == PIPE:
-        return "picture.png"
+        return "image.png"
     if is_url(source):
-        return Path(urllib.parse.unquote(urllib.parse.urlparse(source).path)).name or "picture.jpg"
+        return Path(urllib.parse.unquote(urllib.parse.urlparse(source).path)).name or "image.jpg"
     return Path(source).name
 
 
-def fetch(source: str) -> bytes:
+def read_source(source: str, max_pixels: int = MAX_PIXELS) -> bytes:
     """The bytes of a path, URL or standard input.
 
     Raises:
-        ValueError: The address does not answer, or sends more than ``MAX_DOWNLOAD``; names it.
-        OSError: The file cannot be read.
+        ImageError: It cannot be read, or sends more than an image can need; names it.
     """
-    if source == PIPE:
-        return sys.stdin.buffer.read()
-    if not is_url(source):
-        return Path(source).read_bytes()
-    request = urllib.request.Request(source, headers={"User-Agent": "derain"})
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            data = answer.read(MAX_DOWNLOAD + 1)
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise ValueError(f"{source}: {reason}") from None
-    if len(data) > MAX_DOWNLOAD:
-        raise ValueError(f"{source}: larger than {MAX_DOWNLOAD / 1e6:g} MB")
-    return data
+    if is_url(source):
+        return download(source)
+    if source != PIPE:
+        return read_file(Path(source), max_pixels)
+    if sys.stdin is None:
+        raise ImageError("standard input is closed")
+    return read_stream(sys.stdin.buffer, "standard input", max_pixels)
 
 
-def restore_one(job: Job, restorer: Restorer, settings: Settings) -> Outcome:
-    """Decode, restore, encode and write one picture.
+class Cancelled(Exception):
+    """The run was stopped between two tiles."""
+
+
+def mean_change(before: NDArray[Any], after: NDArray[Any], rows: int = 256) -> float:
+    """Mean absolute difference of two images of one type, in 1/255 of the value range."""
+    top = float(np.iinfo(before.dtype).max) if before.dtype.kind == "u" else 1.0
+    total = 0.0
+    for first in range(0, len(before), rows):  # in strips, whose differences take little memory
+        strip = slice(first, first + rows)
+        total += float(cv2.absdiff(before[strip], after[strip]).sum(dtype=np.float64))
+    return total / before.size * 255 / top
+
+
+def restore_one(
+    job: Job, restorer: Restorer, settings: BatchSettings, stop: threading.Event
+) -> Outcome:
+    """Decode, restore, encode and write one image.
 
     Raises:
-        ValueError: The picture or the format; one line that names it.
+        Cancelled: `stop` was set.
+        ValueError: The image or the format; one line that names it.
         OSError: Reading or writing failed.
     """
     start = time.perf_counter()
@@ -212,14 +232,22 @@ def restore_one(job: Job, restorer: Restorer, settings: Settings) -> Outcome:
             return Outcome(job, "skipped")
         if not settings.overwrite:
             raise ValueError(f"{job.target}: exists already; --overwrite or --skip-existing")
-    picture = images.decode(fetch(job.source), job.source, settings.max_pixels)
-    result = restorer.restore(picture, tile=settings.tile, strength=settings.strength)
-    result = replace(result, format=target_format(job, settings, picture))
-    del picture  # a large one needs its memory for encoding
+    data = read_source(job.source, settings.max_pixels)
+    image = decode_image(data, job.source, max_pixels=settings.max_pixels)
+    del data
+
+    def cancel(fraction: float) -> None:
+        if stop.is_set():
+            raise Cancelled
+
+    result = restorer.restore(image, replace(settings.options, on_tile=cancel))
+    change = mean_change(image.pixels, result.pixels)
+    result = replace(result, format=target_format(job, settings, image))
+    del image  # a large one needs its memory for encoding
     try:
-        data = images.encode(result, settings.quality)
-    except (ValueError, OSError, KeyError) as error:
-        raise ValueError(f"{job.source}: {error}") from None
+        data = encode_image(result, settings.quality)
+    except ImageError as error:
+        raise ImageError(f"{job.source}: {error}") from None
     if job.target is None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -227,70 +255,82 @@ def restore_one(job: Job, restorer: Restorer, settings: Settings) -> Outcome:
         job.target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(job.target, data)
     height, width = result.pixels.shape[:2]
-    return Outcome(job, "restored", time.perf_counter() - start, (height, width))
+    seconds = time.perf_counter() - start
+    return Outcome(job, "restored", seconds, (height, width), change)
 
 
-def target_format(job: Job, settings: Settings, picture: images.Picture) -> str:
+def target_format(job: Job, settings: BatchSettings, image: DecodedImage) -> str:
     """The format by the target's name; to a pipe, by request or as it came."""
     if job.target is not None:
-        return images.FORMATS.get(job.target.suffix.lower(), picture.format)
-    return images.FORMATS.get(ending_of(settings.format or ""), picture.format)
+        return FORMATS.get(job.target.suffix.lower(), image.format)
+    return FORMATS.get(ending_of(settings.format or ""), image.format)
 
 
-def attempt(job: Job, restorer: Restorer, settings: Settings) -> Outcome:
+def attempt(
+    job: Job, restorer: Restorer, settings: BatchSettings, stop: threading.Event
+) -> Outcome:
     """``restore_one``, with a failure as an outcome instead of an exception."""
     try:
-        return restore_one(job, restorer, settings)
-    except ValueError as error:
-        return Outcome(job, "failed", message=str(error))
-    except (OSError, MemoryError, RuntimeError) as error:
+        return restore_one(job, restorer, settings, stop)
+    except Cancelled:
+        raise
+    except Exception as error:
         return Outcome(job, "failed", message=describe(error, job))
 
 
 def describe(error: BaseException, job: Job) -> str:
-    """One line for a failure of the system, naming the file."""
+    """One line for a failure, naming the file."""
+    if isinstance(error, ImageError):
+        return str(error)
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or job.target or job.source}: {error.strerror}"
     if isinstance(error, MemoryError):
         return f"{job.source}: out of memory, even in small tiles; it is too large for this machine"
-    return f"{job.source}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+    text = one_line(error)
+    return text if text.startswith((job.source, str(job.target))) else f"{job.source}: {text}"
 
 
 def run(
     jobs: Sequence[Job],
     restorer: Restorer,
-    settings: Settings,
+    settings: BatchSettings,
     workers: int = 2,
     on_done: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
-    """Restore every picture; decoding and encoding of one overlap with the network of another.
+    """Restore every image; decoding and encoding of one overlap with the network of another.
 
-    At Ctrl-C pictures in progress stop at their next tile, finished ones stay.
+    At Ctrl-C images in progress stop at their next tile, finished ones stay.
 
     Args:
         jobs: From ``plan``.
         restorer: One network for all.
-        settings: What holds for every picture.
-        workers: Pictures in flight at a time, at least 1.
-        on_done: Called in this thread after each picture, in their order.
+        settings: What holds for every image.
+        workers: Images in flight at a time, at least 1.
+        on_done: Called in this thread after each image, in their order.
 
     Returns:
         One outcome per job, in their order.
+
+    Raises:
+        ValueError: Fewer than one worker.
     """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1: {workers}")
+    stop = threading.Event()
     outcomes: list[Outcome] = []
     queue = iter(jobs)
-    pool = ThreadPoolExecutor(max(workers, 1))
+    pool = ThreadPoolExecutor(workers)
     pending: deque[Future[Outcome]] = deque()
     try:
         while True:
             for job in itertools.islice(queue, workers - len(pending)):
-                pending.append(pool.submit(attempt, job, restorer, settings))
+                pending.append(pool.submit(attempt, job, restorer, settings, stop))
             if not pending:
                 return outcomes
             outcomes.append(pending.popleft().result())
             on_done(outcomes[-1])
     except BaseException:
-        restorer.stop()
+        stop.set()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -10,7 +10,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,19 +19,20 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from derain.engines import Batch
+from derain.engines import ENGINES, Batch
 from derain.graph import split_convolutions
+from derain.models import Network
 from derain.models.blocks import on_padded
+from derain.models.network import check_contract
 from derain.weights.record import KEY, Record
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
 # How weights are stored. The arithmetic is f32 until whoever runs the file asks for less.
 PRECISIONS = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
-TOLERANCE = 1e-4  # largest difference of an output value in [0, 1], weights in f32
 AGREEMENT = {"f16": 60.0, "bf16": 45.0}  # dB, PSNR against torch at f32 that halves must reach
 SMALL = 16  # tensors of fewer numbers stay f32: an epsilon or a factor weighs nothing
 
-Run = Callable[[Batch], Batch]
+RunBatch = Callable[[Batch], Batch]
 Size = tuple[int, int]  # height, width
 
 
@@ -53,8 +53,8 @@ def export(
             (then the measure is what OpenVINO computes from it at f32).
         target: Ends in `.onnx`, `.xml` (its weights go into a `.bin` beside it) or `.pt2`.
         precision: A key of ``PRECISIONS``.
-        size: Height and width of the only pictures that the file will take; sides that the
-            network cannot take are padded inside, as ``Restorer`` pads. None takes any that
+        size: Height and width of the only images that the file will take. What the network cannot
+            take is padded inside, as ``Restorer`` pads. None takes any height and width that
             divide by the record's ``size_multiple``.
 
     Raises:
@@ -66,15 +66,15 @@ def export(
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
     if source.suffix == ".onnx":
-        return convert(source, target, precision, size)
+        return convert_onnx(source, target, precision, size)
     from derain.weights.files import load_network
 
     network, record = load_network(source)
     return write(target, network, record, precision, size)
 
 
-def to_onnx(path: Path, network: nn.Module, record: Record) -> float:
-    """Write a network as `.onnx` for pictures of any size, weights in f32.
+def to_onnx(path: Path, network: Network[Any], record: Record) -> float:
+    """Write a network as `.onnx` for images of any size, weights in f32.
 
     Args:
         path: Ends in ``.onnx``.
@@ -85,14 +85,14 @@ def to_onnx(path: Path, network: nn.Module, record: Record) -> float:
         The largest difference from torch.
 
     Raises:
-        ValueError: It is above ``TOLERANCE``, or the network's own ``export_tolerance``; nothing
-            is written.
+        ValueError: It is above the network's ``export_tolerance``, or torch cannot export it;
+            nothing is written.
     """
     return write(path, network, record, "f32", None).difference
 
 
 def write(
-    target: Path, network: nn.Module, record: Record, precision: str, size: Size | None
+    target: Path, network: Network[Any], record: Record, precision: str, size: Size | None
 ) -> Agreement:
     """Write a network in the format of the target's suffix.
 
@@ -102,29 +102,29 @@ def write(
     Raises:
         ValueError: It disagrees with torch, or the size is below what the network takes.
     """
-    tolerance = getattr(network, "export_tolerance", TOLERANCE)
-    fold = getattr(network, "fold", None)
-    network = (fold() if fold else network).eval()
+    check_contract(network)
+    tolerance = network.export_tolerance
+    folded: nn.Module = network.fold().eval()
     if size:
         if min(size) < record.minimum_size:
-            raise ValueError(f"{record.name} takes pictures from {record.minimum_size} pixels up")
-        network = Framed(network, record.size_multiple).eval()
+            raise ValueError(f"{record.name} takes images from {record.minimum_size} pixels up")
+        folded = PaddedNetwork(folded, record.size_multiple).eval()
         record = dataclasses.replace(record, size_multiple=1, minimum_size=1)
 
     def save(path: Path) -> None:
         if path.suffix == ".pt2":
-            save_program(path, network, record, precision, size)
+            save_program(path, folded, record, precision, size)
         else:
-            save_graph(path, onnx_graph(network, record, size), record, precision)
+            save_graph(path, onnx_graph(folded, record, size), record, precision)
 
     def reference(batch: Batch) -> Batch:
         with torch.inference_mode():
-            return network(torch.from_numpy(batch)).numpy()
+            return folded(torch.from_numpy(batch)).numpy()
 
-    return keep(target, save, reference, record.size_multiple, precision, size, tolerance)
+    return save_checked(target, save, reference, record.size_multiple, precision, size, tolerance)
 
 
-def convert(source: Path, target: Path, precision: str, size: Size | None) -> Agreement:
+def convert_onnx(source: Path, target: Path, precision: str, size: Size | None) -> Agreement:
     """``export`` of an `.onnx` file.
 
     Raises:
@@ -140,22 +140,22 @@ def convert(source: Path, target: Path, precision: str, size: Size | None) -> Ag
         multiple = record.size_multiple
         if size[0] % multiple or size[1] % multiple:
             raise ValueError(
-                f"{source}: sides must divide by {multiple} here; the .safetensors file of the "
-                f"same network exports any size"
+                f"{source}: height and width must divide by {multiple} here; the .safetensors file "
+                f"of the same network exports any size"
             )
         record = dataclasses.replace(record, size_multiple=1, minimum_size=1)
         for value in (model.graph.input[0], model.graph.output[0]):
-            for dim, side in zip(value.type.tensor_type.shape.dim[2:], size, strict=True):
-                dim.dim_value = side
-        del model.graph.value_info[:]  # shapes inside, by the names of the old sides
-    return keep(
+            for dim, length in zip(value.type.tensor_type.shape.dim[2:], size, strict=True):
+                dim.dim_value = length
+        del model.graph.value_info[:]  # shapes inside, by the names of the old dimensions
+    return save_checked(
         target, lambda path: save_graph(path, model, record, precision), original,
         record.size_multiple, precision, size,
     )  # fmt: skip
 
 
-class Framed(nn.Module):
-    """A network for sides that it could not take: pads right and bottom, and crops."""
+class PaddedNetwork(nn.Module):
+    """A network for a size that it could not take: it pads right and bottom, and crops."""
 
     def __init__(self, network: nn.Module, multiple: int) -> None:
         super().__init__()
@@ -166,7 +166,7 @@ class Framed(nn.Module):
         return on_padded(self.network, rainy, self.multiple)
 
 
-class Halved(nn.Module):
+class HalfPrecisionWeights(nn.Module):
     """A network whose weights are stored in 16 bits and computed with in f32."""
 
     def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
@@ -183,8 +183,12 @@ class Halved(nn.Module):
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Without torch's remarks on its own exporters and on packages that are not needed."""
+def exporting(record: Record) -> Iterator[None]:
+    """Silence what torch says about its exporters, and tell in one line why one failed.
+
+    Raises:
+        ValueError: One did; names the network and torch's reason.
+    """
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -192,6 +196,11 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except ImportError:
+        raise
+    except Exception as error:  # exporters' errors share no other base; the cause says more
+        lines = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(f"{record.network}: torch cannot export it: {lines[0]}") from error
     finally:
         log.setLevel(level)
 
@@ -199,28 +208,28 @@ def quiet() -> Iterator[None]:
 def example(
     record: Record, size: Size | None, least: int = 1
 ) -> tuple[Tensor, dict[int, Any] | None]:
-    """A picture to trace with, and which of its sides may be others.
+    """An image to trace with, and which of its dimensions are dynamic.
 
     Args:
-        record: Of the network.
-        size: Of the only picture that will do.
-        least: Else, how many times the record's ``size_multiple`` a side is at least.
+        record: The record of the network.
+        size: Height and width, where only one size will do.
+        least: Else, how many times the record's ``size_multiple`` a height or width is at least.
     """
     if size:
         return torch.rand(1, 3, *size), None
     multiple = record.size_multiple
     height, width = (torch.export.Dim(name, min=least, max=8192) for name in ("h", "w"))
-    sides = {2: multiple * height, 3: multiple * width} if multiple > 1 else {2: height, 3: width}
+    dynamic = {2: multiple * height, 3: multiple * width} if multiple > 1 else {2: height, 3: width}
     # Small numbers of different height and width, so that none is taken for a constant.
-    return torch.rand(1, 3, 5 * multiple, 6 * multiple), sides
+    return torch.rand(1, 3, 5 * multiple, 6 * multiple), dynamic
 
 
 def onnx_graph(network: nn.Module, record: Record, size: Size | None) -> onnx.ModelProto:
     """The network as an ONNX graph."""
-    picture, sides = example(record, size)
-    with quiet():
+    image, dynamic = example(record, size)
+    with exporting(record):
         program = torch.onnx.export(
-            network, (picture,), dynamo=True, dynamic_shapes=(sides,) if sides else None,
+            network, (image,), dynamo=True, dynamic_shapes=(dynamic,) if dynamic else None,
             verbose=False, input_names=["rainy"], output_names=["derained"],
         )  # fmt: skip
     assert program is not None
@@ -233,7 +242,7 @@ def save_graph(path: Path, model: onnx.ModelProto, record: Record, precision: st
     split_convolutions(model.graph)
     onnx.helper.set_model_props(model, {KEY: record.to_json()})
     if precision != "f32":
-        halve(model.graph, PRECISIONS[precision])
+        store_in_half_precision(model.graph, PRECISIONS[precision])
     if path.suffix == ".onnx":
         path.write_bytes(model.SerializeToString())
         return
@@ -254,7 +263,7 @@ def without_traces(graph: onnx.GraphProto) -> None:
                 without_traces(attribute.g)
 
 
-def halve(graph: onnx.GraphProto, dtype: torch.dtype) -> None:
+def store_in_half_precision(graph: onnx.GraphProto, dtype: torch.dtype) -> None:
     """Store the weights in 16 bits; a cast before their use makes them f32 again."""
     kind = {torch.float16: onnx.TensorProto.FLOAT16, torch.bfloat16: onnx.TensorProto.BFLOAT16}
     casts = []
@@ -278,23 +287,23 @@ def save_program(
 ) -> None:
     """Write a network as `.pt2`, for ``torch.export.load``; the record is among the extra files."""
     if precision != "f32":
-        network = Halved(network, PRECISIONS[precision]).eval()
-    picture, sides = example(record, size, least=2)  # torch takes sides of 1 for constants
-    with quiet(), torch.no_grad():
+        network = HalfPrecisionWeights(network, PRECISIONS[precision]).eval()
+    image, dynamic = example(record, size, least=2)  # torch takes a length of 1 for a constant
+    with exporting(record), torch.no_grad():
         program = torch.export.export(
-            network, (picture,), dynamic_shapes=(sides,) if sides else None, strict=False
+            network, (image,), dynamic_shapes=(dynamic,) if dynamic else None, strict=False
         )
         torch.export.save(program, path, extra_files={KEY: record.to_json()})
 
 
-def keep(
+def save_checked(
     target: Path,
     save: Callable[[Path], None],
-    reference: Run,
+    reference: RunBatch,
     multiple: int,
     precision: str,
     size: Size | None,
-    tolerance: float = TOLERANCE,
+    tolerance: float = Network.export_tolerance,
 ) -> Agreement:
     """Save into a folder beside the target, check there, and move what has passed into place.
 
@@ -320,37 +329,33 @@ def keep(
     return agreement
 
 
-def compare(path: Path, reference: Run, multiple: int, size: Size | None) -> Agreement:
-    """Run a written file on pictures and compare, with every engine here that can run it."""
+def compare(path: Path, reference: RunBatch, multiple: int, size: Size | None) -> Agreement:
+    """Run a written file on images and compare, with every engine here that can run it."""
     unit = max(multiple, 16)  # both powers of 2
     sizes = [size] if size else [(4 * unit, 4 * unit), (7 * unit, 2 * unit)]
-    pictures = [picture(*one) for one in sizes]
+    images = [image(*one) for one in sizes]
     difference, psnr = 0.0, np.inf
-    expected = [reference(one) for one in pictures]
+    expected = [reference(one) for one in images]
     for run in runners(path):
-        for one, right in zip(pictures, expected, strict=True):
+        for one, right in zip(images, expected, strict=True):
             errors = run(one).astype(np.float64) - right
             difference = max(difference, float(np.abs(errors).max()))
             psnr = min(psnr, float(-10 * np.log10(max(np.mean(errors**2), 1e-20))))
     return Agreement(difference, psnr)
 
 
-def runners(path: Path) -> Iterator[Run]:
+def runners(path: Path) -> Iterator[RunBatch]:
     """What runs a written file at f32."""
     if path.suffix == ".pt2":
         program = torch.export.load(path).module()
         yield lambda batch: program(torch.from_numpy(batch)).detach().numpy()
         return
-    from derain.engines.openvino import OpenVINOEngine
-
-    yield OpenVINOEngine(path, "f32")
-    if path.suffix == ".onnx" and find_spec("onnxruntime"):
-        from derain.engines.onnxruntime import ONNXRuntimeEngine
-
-        yield ONNXRuntimeEngine(path)
+    for spec in ENGINES.values():
+        if path.suffix in spec.suffixes and spec.installed:
+            yield spec.load(path, "cpu", "f32", None)
 
 
-def picture(height: int, width: int) -> Batch:
+def image(height: int, width: int) -> Batch:
     """(1, 3, H, W) in [0, 1]: smooth as a photograph's sky, its left third random."""
     y, x = np.mgrid[:height, :width] / 64
     scene = np.stack([np.sin(x + n) * np.cos(y - n) for n in range(3)]) / 2 + 0.5

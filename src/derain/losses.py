@@ -1,6 +1,6 @@
-"""Training losses. Every function takes float pictures (N, 3, H, W) and returns a scalar.
+"""Training losses. Every function takes float images (N, 3, H, W) and returns a scalar.
 
-``LOSSES`` are those that a recipe can name; they take pictures in [0, 1], 0 is perfect.
+``LOSSES`` are those that a recipe can name; they take images in [0, 1], 0 is perfect.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ def charbonnier(x: Tensor, y: Tensor, eps: float = 1e-3) -> Tensor:
 
 
 def laplacian(x: Tensor) -> Tensor:
-    """Eight-neighbour Laplacian of each channel (centre 8, others -1), zeros around the picture."""
+    """Eight-neighbour Laplacian of each channel (centre 8, others -1), zeros around the image."""
     return 9 * (x - F.avg_pool2d(x, 3, stride=1, padding=1))
 
 
@@ -26,15 +26,15 @@ def edge(x: Tensor, y: Tensor, eps: float = 1e-3) -> Tensor:
 
 
 def ssim(x: Tensor, y: Tensor, padding: int = 5) -> Tensor:
-    """Mean structural similarity of pictures (N, C, H, W) in [0, 1], channel by channel.
+    """Mean structural similarity of images (N, C, H, W) in [0, 1], channel by channel.
 
     Gaussian window of 11x11, sigma 1.5, C1 = 0.01^2, C2 = 0.03^2, in float32. As a loss take its
     negative (DCSFN, ACM MM 2020) or 1 - ssim (MH2F-Net, CVPRW 2021).
 
     Args:
-        x: The one picture.
+        x: The one image.
         y: The other, of the same size.
-        padding: Zeros around the pictures: 5 keeps the size, as both papers' code does; 0 uses
+        padding: Zeros around the images: 5 keeps the size, as both papers' code does; 0 uses
             whole windows only, as the metric does.
     """
     channels = x.shape[1]
@@ -59,14 +59,14 @@ def fft(x: Tensor, y: Tensor) -> Tensor:
     """Mean absolute difference of the spectra, real and imaginary parts, of each channel.
 
     After Cho et al. (MIMO-UNet, ICCV 2021), with the orthonormal transform, so that the value does
-    not grow with the picture. In float32: torch has no transform in half precision on a CPU.
+    not grow with the image. In float32: torch has no transform in half precision on a CPU.
     """
     spectrum = torch.fft.rfft2(x.float() - y.float(), norm="ortho")  # linear: one transform does
     return torch.view_as_real(spectrum).abs().mean()
 
 
 def signed(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss of the pictures in [-1, 1], in float32: eps^2 = 1e-6 is lost in half precision."""
+    """The loss of the images in [-1, 1], in float32: eps^2 = 1e-6 is lost in half precision."""
     return lambda x, y: loss(2 * x.float() - 1, 2 * y.float() - 1)
 
 
@@ -81,7 +81,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def weighted(weights: Mapping[str, float]) -> Callable[[Tensor, Tensor], Tensor]:
-    """The sum of named losses: weights -> function of derained and clean pictures in [0, 1].
+    """The sum of named losses: weights -> function of derained and clean images in [0, 1].
 
     Raises:
         ValueError: An unknown name; lists the known ones.

@@ -1,141 +1,263 @@
-"""Restorer: the one inference path. Pad, tile, run, blend, crop, in the kind that came in."""
+"""Restorer: the one inference path. Reduce, tile, pad, run, blend, in the kind that came in."""
 
+import logging
 import math
-import sys
 import threading
-import warnings
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from derain import engines, images
+from derain import engines
 from derain.engines import Engine
+from derain.io.decode import DecodedImage, read_image
+from derain.io.encode import grey_of, write_image
+from derain.io.levels import quantise
+from derain.io.pillow import check_mode, plain_mode
 from derain.memory import free_bytes, parse_bytes, ran_out
-from derain.tiles import Overlap, Tile, pad, restore_tiled
+from derain.scales import (
+    RainLayer,
+    in_strips,
+    parse_scales,
+    part_of,
+    reduced,
+    scales_by_size,
+    taking_away,
+)
+from derain.tiles import Overlap, Tile, count_tiles, pad, padded_size, restore_tiled
 from derain.weights import catalog
 from derain.weights.record import Record
 
 # Where memory allows more, `auto` still takes no more: larger tiles are no faster, and most
-# machines then give the same picture for a network that averages over its tile.
+# machines then give the same image for a network that averages over its tile.
 TILE = 1024  # pixels
-WHOLE = TILE * TILE  # pixels; a picture up to this size goes through in one piece
+WHOLE = TILE * TILE  # pixels; an image up to this size goes through in one piece
 SMALLEST = 64  # pixels; the smallest tile
-SHARE = 1 / 4  # of free memory, the default budget
+SMALLEST_AUTO = 256  # pixels; the smallest tile that a budget alone leads to
+BLEND = 16  # pixels over which one tile fades into the next
+BUDGET_FRACTION = 1 / 4  # of free memory, where no budget is given
 PROGRAM = 200_000_000  # bytes: Python, the libraries, a network's weights
-HELD = 10  # bytes per byte of a channel: what decoding, restoring and encoding hold of a picture
+HELD = 10  # bytes per byte of a channel: what decoding, restoring and encoding hold of an image
 WORK = {"f32": 6000, "bf16": 3000}  # bytes per pixel of a tile, where a record does not tell
 
+logger = logging.getLogger(__name__)
 
-class Cancelled(Exception):
-    """The restorer was asked to stop between two tiles."""
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """How one image is restored.
+
+    Attributes:
+        tile: ``auto``, ``off``, or the tile size in pixels.
+        scales: ``auto``, which follows the size of the image, or the scales at which rain is
+            looked for, the coarsest first: ``2,1`` is half size, then full size.
+        strength: 0 returns the input, 1 the network's result; between them a blend; above 1, up
+            to 1.5, more is taken away than the network says.
+        budget: Bytes of memory that the process may use; None for the restorer's own.
+        on_tile: Called before each tile with the fraction of the tiles that is done. What it
+            raises ends the call, which is how a caller cancels it.
+    """
+
+    tile: int | str = "auto"
+    scales: str = "auto"
+    strength: float = 1.0
+    budget: int | None = None
+    on_tile: Callable[[float], None] | None = None
+
+
+DEFAULTS = RestoreOptions()
 
 
 class Restorer:
-    """A network that removes rain from pictures of any size and kind.
+    """A network that removes rain from images of any size and kind; threads may share it.
 
-    Calling it with a path writes ``NAME_derained.SUFFIX`` beside the picture and returns that
+    Calling it with a path writes ``NAME_derained.SUFFIX`` beside the image and returns that
     path; a Pillow image or a NumPy array comes back as the same kind.
 
     Args:
         engine: A loaded network.
         choice: Why it runs where it runs.
-        precision: As asked for: with ``auto``, values that overflow in bf16 are computed again.
-        reload: Makes the same engine at f32.
-        budget: Bytes of memory that the process may use, which the size of tiles follows; None
-            for a quarter of what is free at each call.
+        reload: Makes the same engine at f32, for values that overflow in bf16; None makes them an
+            error.
+        budget: Bytes of memory that the process may use, which the tile size follows; None for a
+            quarter of what is free at each call.
+        name: What messages call the network; its record's name if empty.
     """
 
     def __init__(
         self,
         engine: Engine,
         choice: engines.Choice,
-        reload: Any = None,
+        reload: Callable[[], Engine] | None = None,
         budget: int | None = None,
+        name: str = "",
     ) -> None:
         self.engine, self.choice, self._reload = engine, choice, reload
         self.record, self.budget = engine.record, budget
-        self._most = sys.maxsize  # pixels of a tile; less once memory ran out
+        self.name = name or self.record.name
         self._running = threading.Lock()
-        self._stop = threading.Event()
 
-    def __call__(self, picture: Any, *, tile: int | str = "auto", strength: float = 1.0) -> Any:
+    @overload
+    def __call__(
+        self, image: str | Path, *, tile: int | str = ..., scales: str = ...,
+        strength: float = ..., overwrite: bool = ...,
+    ) -> Path: ...  # fmt: skip
+    @overload
+    def __call__(
+        self, image: Image.Image, *, tile: int | str = ..., scales: str = ...,
+        strength: float = ..., overwrite: bool = ...,
+    ) -> Image.Image: ...  # fmt: skip
+    @overload
+    def __call__(
+        self, image: NDArray[Any], *, tile: int | str = ..., scales: str = ...,
+        strength: float = ..., overwrite: bool = ...,
+    ) -> NDArray[Any]: ...  # fmt: skip
+    def __call__(
+        self,
+        image: str | Path | Image.Image | NDArray[Any],
+        *,
+        tile: int | str = "auto",
+        scales: str = "auto",
+        strength: float = 1.0,
+        overwrite: bool = False,
+    ) -> Path | Image.Image | NDArray[Any]:
         """Remove the rain.
 
         Args:
-            picture: A path; a Pillow image; or an array (H, W), (H, W, 3) or (H, W, 4): uint8,
+            image: A path; a Pillow image; or an array (H, W), (H, W, 3) or (H, W, 4): uint8,
                 uint16, or float in [0, 1]. The fourth channel is alpha and stays as it is.
-            tile: ``auto``, ``off``, or the side of a tile in pixels.
-            strength: 0 returns the input, 1 the network's result, between them a blend.
+            tile: As in `RestoreOptions`.
+            scales: As in `RestoreOptions`.
+            strength: As in `RestoreOptions`.
+            overwrite: Whether a result that exists beside a path is replaced.
 
         Raises:
+            FileExistsError: The result for a path exists, and `overwrite` is false.
             ValueError: Wrong shape, type or value; says which are right.
         """
-        if isinstance(picture, str | Path):
-            source = Path(picture)
+        options = RestoreOptions(tile, scales, strength)
+        if isinstance(image, str | Path):
+            source = Path(image)
             target = source.with_name(f"{source.stem}_derained{source.suffix}")
-            decoded = images.read(source)
-            images.write(target, self.restore(decoded, tile=tile, strength=strength))
+            if target.exists() and not overwrite:
+                raise FileExistsError(f"{target}: exists already; overwrite=True replaces it")
+            write_image(target, self.restore(read_image(source), options))
             return target
-        if isinstance(picture, Image.Image):
-            return self._restore_pillow(picture, tile, strength)
-        return self._restore_array(np.asarray(picture), tile, strength)
+        if isinstance(image, Image.Image):
+            return self._restore_pillow(image, options)
+        return self._restore_array(np.asarray(image), options)
 
-    def restore(
-        self, picture: images.Picture, *, tile: int | str = "auto", strength: float = 1.0
-    ) -> images.Picture:
-        """A decoded picture -> the same without rain."""
-        return replace(picture, pixels=self.restore_pixels(picture.pixels, tile, strength))
+    def restore(self, image: DecodedImage, options: RestoreOptions = DEFAULTS) -> DecodedImage:
+        """A decoded image -> the same without rain."""
+        return replace(image, pixels=self.restore_pixels(image.pixels, options))
 
     def restore_pixels(
-        self, pixels: NDArray[Any], tile: int | str = "auto", strength: float = 1.0
+        self, pixels: NDArray[Any], options: RestoreOptions = DEFAULTS
     ) -> NDArray[Any]:
-        """(H, W, 3), uint8, uint16 or float in [0, 1] -> the same shape and type."""
-        if not 0 <= strength <= 1:
-            raise ValueError(f"strength must be in 0..1: {strength}")
+        """(H, W, 3), uint8, uint16 or float in [0, 1] -> the same shape and type.
+
+        Raises:
+            ValueError: An option that is not possible; says what is.
+            MemoryError: Even small tiles need more memory than there is.
+        """
+        if not 0 <= options.strength <= 1.5:
+            raise ValueError(f"strength must be in 0..1.5: {options.strength}")
         height, width = pixels.shape[:2]
-        side = self.tile_for(height, width, tile, pixels.itemsize)
+        scales = self.scales_for(height, width, options.scales)
+        tile_size = self.tile_for(height, width, options.tile, pixels.itemsize, options.budget)
         while True:
             try:
-                return self._restore_in_tiles(pixels, side, strength)
+                return self._restore_at(scales, pixels, tile_size, options)
             except (MemoryError, RuntimeError) as error:
-                if not ran_out(error) or side < 2 * SMALLEST:
+                if not ran_out(error) or tile_size < 2 * SMALLEST:
                     raise
-                side //= 2
-                self._most = side * side
-                warnings.warn(f"memory ran out; going on in tiles of {side}", stacklevel=2)
+                tile_size //= 2
+                logger.warning("memory ran out; going on in tiles of %d", tile_size)
 
-    def _restore_in_tiles(self, pixels: NDArray[Any], side: int, strength: float) -> NDArray[Any]:
-        top = np.float32(np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
+    def _restore_at(
+        self,
+        scales: tuple[int, ...],
+        pixels: NDArray[Any],
+        tile_size: int,
+        options: RestoreOptions,
+    ) -> NDArray[Any]:
+        """Estimate the rain from the coarsest scale to the finest; take it away at full size."""
+        top = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
         height, width = pixels.shape[:2]
-        result = np.empty_like(pixels)
+        overlap, multiple = overlap_for(self.record, tile_size), self.record.size_multiple
+        sizes = {scale: (-(-height // scale), -(-width // scale)) for scale in scales}
+        total = sum(count_tiles(size, tile_size, overlap, multiple) for size in sizes.values())
+        done = 0
 
         def read(rows: slice, columns: slice) -> Tile:
-            return pixels[rows, columns].astype(np.float32) / top
+            return pixels[rows, columns].astype(np.float32) / np.float32(top)
 
-        strips = restore_tiled(
-            self._run, read, (height, width), side,
-            overlap_for(self.record, side), self.record.size_multiple,
-        )  # fmt: skip
+        def run(tile: Tile) -> Tile:
+            nonlocal done
+            if options.on_tile:
+                options.on_tile(done / total)
+            done += 1
+            return self._run(tile)
+
+        rain: RainLayer | None = None
+        for scale in [s for s in scales if s > 1]:
+            image = reduced(read, (height, width), scale)
+            without = taking_away(rain, scale, part_of(image))
+            strips = restore_tiled(run, without, sizes[scale], tile_size, overlap, multiple)
+            for first, strip in strips:
+                image[first : first + len(strip)] -= strip  # no later tile reads these rows
+            rain = RainLayer(image, scale)
+        without = taking_away(rain, 1, read)
+        if 1 in scales:
+            strips = restore_tiled(run, without, (height, width), tile_size, overlap, multiple)
+        else:
+            strips = in_strips(without, (height, width))
+        result = np.empty_like(pixels)
         for first, strip in strips:
             rows = slice(first, first + len(strip))
-            if strength < 1:
-                strip = strength * strip + (1 - strength) * read(rows, slice(None))
-            np.clip(strip, 0, 1, out=strip)
-            result[rows] = np.floor(strip * top + 0.5) if top > 1 else strip
+            if options.strength != 1:
+                rainy = read(rows, slice(0, width))
+                strip = rainy + np.float32(options.strength) * (strip - rainy)
+            result[rows] = quantise(strip, top) if top > 1 else np.clip(strip, 0, 1)
         return result
 
-    def tile_for(self, height: int, width: int, tile: int | str = "auto", itemsize: int = 1) -> int:
-        """The longest side of the tiles for a picture; the picture's own where it is whole.
+    def scales_for(self, height: int, width: int, scales: str = "auto") -> tuple[int, ...]:
+        """The scales at which rain is looked for, the coarsest first; 1 is the full size.
 
         Args:
-            height: Of the picture, in pixels.
-            width: Of the picture, in pixels.
-            tile: ``auto``, ``off``, or the longest side of a tile in pixels.
-            itemsize: Bytes per value of the picture.
+            height: Height of the image in pixels.
+            width: Width of the image in pixels.
+            scales: ``auto``, which follows the size of the image as the record says, or whole
+                numbers such as ``2,1``.
+
+        Raises:
+            ValueError: Neither; says what is possible.
+        """
+        if scales == "auto":
+            return scales_by_size(max(height, width), self.record.full_scale_size)
+        return parse_scales(scales)
+
+    def tile_for(
+        self,
+        height: int,
+        width: int,
+        tile: int | str = "auto",
+        itemsize: int = 1,
+        budget: int | None = None,
+    ) -> int:
+        """The tile size for an image; its longer dimension where the image goes through whole.
+
+        Args:
+            height: Height of the image in pixels.
+            width: Width of the image in pixels.
+            tile: ``auto``, ``off``, or the tile size in pixels.
+            itemsize: Bytes per value of the image.
+            budget: Bytes of memory that the process may use; None for the restorer's own.
 
         Raises:
             ValueError: Neither auto, off nor a number of pixels of at least 64.
@@ -144,25 +266,31 @@ class Restorer:
         if tile == "off":
             return whole
         if tile == "auto":
-            most = self._pixels_that_fit(HELD * itemsize * height * width)
-            side = min(TILE, max(math.isqrt(most), 4 * SMALLEST))
-            return whole if height * width <= min(WHOLE, max(most, side * side)) else side
+            most = self._pixels_that_fit(HELD * itemsize * height * width, budget or self.budget)
+            tile_size = min(TILE, max(math.isqrt(most), SMALLEST_AUTO))
+            rows, columns = padded_size(
+                height, width, self.record.size_multiple, self.record.minimum_size
+            )
+            return whole if rows * columns <= min(WHOLE, max(most, tile_size**2)) else tile_size
         if not str(tile).isdigit() or int(tile) < SMALLEST:
             raise ValueError(f"tile must be auto, off or at least {SMALLEST}: {tile}")
         return min(int(tile), whole)
 
-    def _pixels_that_fit(self, held: int) -> int:
-        """How many pixels a tile may have beside so many bytes that the picture holds."""
-        budget = self.budget
+    def _pixels_that_fit(self, held: int, budget: int | None) -> int:
+        """How many pixels a tile may have beside so many bytes that the image holds."""
+        work = self.record.memory.get(self.engine.precision) or WORK.get(
+            self.engine.precision, WORK["f32"]
+        )
+        least = PROGRAM + held + work * SMALLEST_AUTO**2
+        if budget is not None and least > budget:
+            logger.warning(
+                "this image needs about %.1f GB, more than the %.1f GB allowed",
+                least / 1e9,
+                budget / 1e9,
+            )
         if budget is None:
-            budget = int(SHARE * free_bytes(self.choice.device))
-        precision = self.engine.precision
-        work = self.record.memory.get(precision) or WORK.get(precision, WORK["f32"])
-        return min(max(budget - PROGRAM - held, 0) // work, self._most)
-
-    def stop(self) -> None:
-        """Make running calls raise ``Cancelled`` before their next tile; for use at Ctrl-C."""
-        self._stop.set()
+            budget = int(BUDGET_FRACTION * free_bytes(self.choice.device))
+        return max(budget - PROGRAM - held, 0) // work
 
     def _run(self, tile: Tile) -> Tile:
         """One tile (h, w, 3) in [0, 1] -> derained, unclipped."""
@@ -171,33 +299,34 @@ class Restorer:
         padded = pad(tile, record.size_multiple, record.minimum_size)
         batch = np.ascontiguousarray(padded.transpose(2, 0, 1)[None])
         with self._running:
-            if self._stop.is_set():
-                raise Cancelled
             result = self.engine(batch)
             if not np.isfinite(result).all() and self.engine.precision != "f32" and self._reload:
-                warnings.warn("half precision overflowed; going on in f32", stacklevel=2)
+                logger.warning("half precision overflowed; going on in f32")
                 self.engine = self._reload()
                 result = self.engine(batch)
         if not np.isfinite(result).all():
-            raise ValueError("the network returned values that are not finite")
+            raise ValueError(f"{self.name}: the network returned values that are not finite")
         return result[0].transpose(1, 2, 0)[:height, :width]
 
-    def _restore_pillow(self, image: Image.Image, tile: int | str, strength: float) -> Image.Image:
-        images.check(image, "picture", max_pixels=image.width * image.height)
+    def _restore_pillow(self, image: Image.Image, options: RestoreOptions) -> Image.Image:
+        try:
+            check_mode(image)
+        except ValueError as error:
+            raise ValueError(f"image: {error}") from None
         if image.mode == "I;16":
-            deep = self._restore_array(np.asarray(image), tile, strength)
+            deep = self._restore_array(np.asarray(image), options)
             return Image.fromarray(deep)
-        mode = images.plain_mode(image)
+        mode = plain_mode(image)
         array = np.asarray(image if image.mode == mode else image.convert(mode))
         if mode == "LA":
-            grey = self._restore_array(array[..., 0], tile, strength)
+            grey = self._restore_array(array[..., 0], options)
             result = Image.fromarray(np.dstack([grey, array[..., 1]]))
         else:
-            result = Image.fromarray(self._restore_array(array, tile, strength))
+            result = Image.fromarray(self._restore_array(array, options))
         result.info = dict(image.info)
         return result
 
-    def _restore_array(self, array: NDArray[Any], tile: int | str, strength: float) -> NDArray[Any]:
+    def _restore_array(self, array: NDArray[Any], options: RestoreOptions) -> NDArray[Any]:
         if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
             raise ValueError(f"an array must be (H, W), (H, W, 3) or (H, W, 4): {array.shape}")
         if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
@@ -207,27 +336,28 @@ class Restorer:
         if array.dtype.kind == "f" and not (array.min() >= 0 and array.max() <= 1):
             raise ValueError(f"a float array must be in [0, 1]: {array.min()} .. {array.max()}")
         if array.ndim == 2:
-            rgb = self.restore_pixels(np.repeat(array[..., None], 3, axis=2), tile, strength)
-            return images.grey_of(rgb) if array.dtype.kind == "u" else rgb.mean(2, array.dtype)
+            rgb = self.restore_pixels(np.repeat(array[..., None], 3, axis=2), options)
+            return grey_of(rgb) if array.dtype.kind == "u" else rgb.mean(2, array.dtype)
         result = array.copy()
-        result[..., :3] = self.restore_pixels(array[..., :3], tile, strength)
+        result[..., :3] = self.restore_pixels(array[..., :3], options)
         return result
 
 
-def overlap_for(record: Record, side: int) -> Overlap:
+def overlap_for(record: Record, tile_size: int) -> Overlap:
     """How tiles of a network overlap; docs/tiles.md has the measurements.
 
-    Convolutions feel a tile's border 64 pixels deep, and windows half of their side deeper; with
-    that left out, tiles give what the whole picture gives. Means over the whole tile differ from
-    tile to tile at any depth: there an overlap serves to blend.
+    Where all that is nearer to a tile's border than the receptive radius is left out, tiles give
+    what the whole image gives. Of a network that reads the whole image they differ at any depth:
+    there an overlap serves to blend.
 
     Args:
-        record: Of the network.
-        side: Of a tile; the overlap is at most half of it.
+        record: The record of the network.
+        tile_size: Pixels; the overlap is at most half of it.
     """
-    window = record.options.get("window")
-    shared, margin = (128 + window, 56 + window // 2) if window else (64, 16)
-    fitting = min(shared, side // 2)
+    radius = record.receptive_radius
+    margin = 16 if radius is None else max(radius - BLEND // 2, 0)
+    shared = 2 * margin + (2 * BLEND if radius is None else BLEND)
+    fitting = min(shared, tile_size // 2)
     return Overlap(fitting, margin * fitting // shared)
 
 
@@ -240,7 +370,7 @@ def load(
     threads: int | None = None,
     memory: int | str | None = None,
 ) -> Restorer:
-    """Load a network once, for any number of pictures.
+    """Load a network once, for any number of images.
 
     Args:
         name_or_path: A name that ``derain models`` lists; an `.onnx`, `.xml` or `.safetensors`
@@ -259,8 +389,9 @@ def load(
     budget = parse_bytes(memory) if isinstance(memory, str) else memory
     name = str(name_or_path)
     if engine == "auto":
-        engine = catalog.engine_of(name)
+        engine = engines.engine_of(name)
     choice = engines.choose(device, engine)
-    path = catalog.find(name, choice.engine)
-    loaded = engines.load(path, choice, precision, threads)
-    return Restorer(loaded, choice, lambda: engines.load(path, choice, "f32", threads), budget)
+    path = engines.find_model(name, choice.engine)
+    loaded = engines.load_engine(path, choice, precision, threads)
+    reload = partial(engines.load_engine, path, choice, "f32", threads)
+    return Restorer(loaded, choice, reload, budget, path.name)

@@ -1,4 +1,4 @@
-"""Run a network over a picture in overlapping tiles, in memory that does not grow with it."""
+"""Run a network over an image in overlapping tiles, in memory that does not grow with it."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -21,29 +21,32 @@ def divide(length: int, tile: int, overlap: int, multiple: int = 1) -> tuple[lis
     """Cover a length with tiles of one size.
 
     Tiles are made as small as their number allows. They start at multiples of ``multiple``: a
-    network with strides computes the same for a shifted picture only if it is shifted by those.
+    network with strides computes the same for a shifted image only if it is shifted by those.
 
     Args:
-        length: Of the picture along one axis, in pixels.
-        tile: The longest side allowed, rounded down to a multiple; at least one multiple more
+        length: Length of the image along one axis in pixels.
+        tile: The largest tile size allowed, rounded down to a multiple; at least one multiple more
             than the overlap is taken anyway.
         overlap: The least that two neighbours share, rounded up to a multiple.
-        multiple: Of everything.
+        multiple: Everything is a multiple of it.
 
     Returns:
-        First pixels, and the side. Where ``length`` is no multiple, the last tile ends beyond it.
+        First pixels, and the tile size. Where ``length`` is no multiple, the last tile ends beyond
+        it.
     """
     cells, shared = -(-length // multiple), -(-overlap // multiple)
     longest = max(tile // multiple, shared + 1)
     if length <= tile or cells <= longest:
         return [0], cells * multiple
     count = -(-(cells - shared) // (longest - shared))
-    side = -(-(cells - shared) // count) + shared
-    starts = [round(i * (cells - side) / (count - 1)) * multiple for i in range(count)]
-    return starts, side * multiple
+    tile_size = -(-(cells - shared) // count) + shared
+    starts = [round(i * (cells - tile_size) / (count - 1)) * multiple for i in range(count)]
+    return starts, tile_size * multiple
 
 
-def ramps(length: int, starts: list[int], side: int, overlap: Overlap) -> list[NDArray[np.float32]]:
+def ramps(
+    length: int, starts: list[int], tile_size: int, overlap: Overlap
+) -> list[NDArray[np.float32]]:
     """For each start, a tile's weights along one axis; over all tiles they add up to one.
 
     A weight rises over the overlap with a neighbour and leaves out the margin.
@@ -52,7 +55,7 @@ def ramps(length: int, starts: list[int], side: int, overlap: Overlap) -> list[N
     weights = []
     rise = max(overlap.shared - 2 * overlap.margin, 1)
     for start in starts:
-        size = min(side, length - start)
+        size = min(tile_size, length - start)
         inside = np.arange(size) + 0.5 - overlap.margin
         before = inside / rise if start else np.ones(size)
         after = inside[::-1] / rise if start + size < length else np.ones(size)
@@ -73,14 +76,14 @@ def restore_tiled(
     overlap: Overlap,
     multiple: int = 1,
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield the restored picture from top to bottom, in strips.
+    """Yield the restored image from top to bottom, in strips.
 
     Args:
         run: One tile in, the same tile restored.
-        read: Rows and columns -> that part of the picture.
-        size: (H, W) of the picture.
-        tile: Longest side of a tile.
-        overlap: Of two neighbours.
+        read: Rows and columns -> that part of the image.
+        size: (H, W) of the image.
+        tile: The largest tile size.
+        overlap: How two neighbours overlap.
         multiple: Tiles start at multiples of it.
 
     Yields:
@@ -102,19 +105,27 @@ def restore_tiled(
         below = strip[bottom - top :]
 
 
-def pad(picture: NDArray[Any], multiple: int, minimum: int) -> NDArray[Any]:
-    """Extend (h, w, 3) at the bottom and right to sides that divide by ``multiple``.
+def count_tiles(size: tuple[int, int], tile: int, overlap: Overlap, multiple: int = 1) -> int:
+    """How many tiles `restore_tiled` runs for an image of (H, W)."""
+    starts = [divide(length, tile, overlap.shared, multiple)[0] for length in size]
+    return len(starts[0]) * len(starts[1])
 
-    Reflects, where the picture is large enough; else repeats its last row and column.
+
+def padded_size(height: int, width: int, multiple: int, minimum: int) -> tuple[int, int]:
+    """The height and width that `pad` extends an image to."""
+    rows, columns = (-(-max(n, minimum) // multiple) * multiple for n in (height, width))
+    return rows, columns
+
+
+def pad(image: NDArray[Any], multiple: int, minimum: int) -> NDArray[Any]:
+    """Extend (h, w, 3) at the bottom and right to a height and width that divide by ``multiple``.
+
+    Reflects, where the image is large enough; else repeats its last row and column.
     """
-    height, width = (max(side, minimum) for side in picture.shape[:2])
-    extra = [
-        -(-side // multiple) * multiple - have
-        for side, have in zip((height, width), picture.shape[:2], strict=True)
-    ]
+    height, width = image.shape[:2]
+    wanted = padded_size(height, width, multiple, minimum)
+    extra = [length - have for length, have in zip(wanted, (height, width), strict=True)]
     if extra == [0, 0]:
-        return picture
-    fits = all(e < have for e, have in zip(extra, picture.shape[:2], strict=True))
-    return np.pad(
-        picture, ((0, extra[0]), (0, extra[1]), (0, 0)), mode="reflect" if fits else "edge"
-    )
+        return image
+    fits = all(e < have for e, have in zip(extra, image.shape[:2], strict=True))
+    return np.pad(image, ((0, extra[0]), (0, extra[1]), (0, 0)), mode="reflect" if fits else "edge")

@@ -32,9 +32,9 @@ def test_memory_is_the_workers_own():
     peaks = []
     for size in (0, 200_000_000):
         worker = Worker(partial(partial, bytearray, size))
-        turn = worker(keep=size == 0)
-        peaks.append(turn.peak)
-        assert turn.result == (b"" if size == 0 else None)
+        run = worker(return_result=size == 0)
+        peaks.append(run.peak)
+        assert run.result == (b"" if size == 0 else None)
         worker.close()
     assert held.nbytes > peaks[0]
     assert 190e6 < peaks[1] - peaks[0] < 260e6

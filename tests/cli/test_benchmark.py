@@ -26,12 +26,12 @@ def test_its_numbers_fit_together(derain, tmp_path):
     assert code == 0, err
     report = json.loads(path.read_text())
     assert [row["engine"] for row in report["rows"]] == ["openvino", "onnxruntime"]
-    flop = 2 * cost(build("mspfn-lite").fold(), 64, 96).macs  # type: ignore[operator]
+    flop = 2 * cost(build("mspfn-lite").fold(), 64, 96).macs
     rate = report["matrix_gflop_per_second"]["cpu f32"]
     for row in report["rows"]:
         assert (row["height"], row["width"], row["runs"]) == (60, 96, 3)
         assert row["gflop_per_second"] * 1e9 * row["seconds"] == pytest.approx(flop)
-        assert row["share"] == pytest.approx(row["gflop_per_second"] / rate)
+        assert row["limit_fraction"] == pytest.approx(row["gflop_per_second"] / rate)
         assert row["megapixels_per_second"] == pytest.approx(60 * 96e-6 / row["seconds"])
         assert row["agreement_db"] > 90
         assert 50e6 < row["peak_bytes"] < 2e9
@@ -64,7 +64,7 @@ def test_the_curve_ends_when_its_time_is_over(derain, tmp_path):
     )
     assert code == 0, err
     curve = json.loads(path.read_text())["curve"]
-    assert 1 <= len(curve) < len(MEGAPIXELS)  # how far one second goes is the machine's business
+    assert 1 <= len(curve) < len(MEGAPIXELS)  # how far one second goes depends on the machine
     assert f"stopped before {MEGAPIXELS[len(curve)]:g} megapixels" in err
     for point, asked in zip(curve, MEGAPIXELS, strict=False):
         megapixels = point["height"] * point["width"] / 1e6
@@ -76,7 +76,7 @@ def test_the_curve_ends_when_its_time_is_over(derain, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--engine", "caffe"], "unknown engine 'caffe'; known: openvino, onnxruntime, torch"),
+        (["--engine", "caffe"], "unknown engine 'caffe'; known: openvino, torch, onnxruntime"),
         (["--precision", "f8"], "unknown precision 'f8'; known: f32, bf16"),
         (["--size", "dynamic"], "--size must be HEIGHTxWIDTH here"),
         (["--engine", "onnxruntime", "--precision", "bf16", "--device", "cpu"], "nothing can run"),

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from derain.cli import data as data_command
 from derain.cli.evaluate import evaluate
-from derain.evaluation.study import FILES
+from derain.evaluation.pipeline import FILES
 
 LITE = "mspfn-lite"  # whose network has published figures
 
@@ -36,9 +36,9 @@ def root(tmp_path: Path) -> Path:
         clean = np.ascontiguousarray(photo[32 * n : 32 * n + 32, 100:148])
         rainy = clean.copy()
         rainy[:, :: 12 // n] = 240
-        for kind, picture in (("rainy", rainy), ("clean", clean)):
+        for kind, image in (("rainy", rainy), ("clean", clean)):
             (tmp_path / "sets" / "Rain100H" / kind).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(tmp_path / "sets" / "Rain100H" / kind / f"{n}.png")
+            Image.fromarray(image).save(tmp_path / "sets" / "Rain100H" / kind / f"{n}.png")
     (tmp_path / "sets" / "Test100").mkdir()
     both = np.hstack([clean, rainy])
     Image.fromarray(both).save(tmp_path / "sets" / "Test100" / "1.png")
@@ -67,13 +67,13 @@ def test_from_sets_to_files(root: Path, tmp_path: Path) -> None:
     assert where.startswith("openvino cpu f32, ")  # never half precision unasked
     own = next(model for model in test100["models"] if model["name"] == LITE)
     assert own["published"] == {"psnr": 24.99, "ssim": 0.85, "fsim": 0.916}
-    rows = list(csv.DictReader((out / "pictures.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((out / "images.csv").read_text().splitlines()))
     assert len(rows) == 2 * (3 + 1)
 
     again = run(*arguments)  # nothing new: byte for byte the same, from the cache
     assert again.stdout == result.stdout
     fewer = run(*arguments, "--set", "rain100h", "--limit", 2)
-    assert "only the first 2 of 3 pictures" in fewer.stdout
+    assert "only the first 2 of 3 images" in fewer.stdout
     assert "Test100" not in fewer.stdout
 
 
@@ -104,7 +104,7 @@ def test_data_check(root: Path) -> None:
     assert any("side by side, clean on the left" in line for line in lines)
     (root / "Rain100H" / "rainy" / "2.png").unlink()
     broken = check("check", root)
-    assert "2.png has no partner" in broken.stderr + broken.stdout
+    assert "2.png: no matching image" in broken.stderr + broken.stdout
     assert "Rain100H" not in check("check", root, "--set", "test100").stdout
     assert "no public set in it" in str(
         check("check", root.parent / "sets" / "Rain100H" / "clean").exception

@@ -29,9 +29,9 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
     noise = np.random.default_rng(0).standard_normal(clean.shape)
     for name, sigma in (("a", 5), ("b", 20), ("c", 0)):
         noisy = np.clip(clean + sigma * noise, 0, 255).astype(np.uint8)
-        for folder, picture in (("out", noisy), ("clean", clean)):
+        for folder, image in (("out", noisy), ("clean", clean)):
             (tmp_path / folder).mkdir(exist_ok=True)
-            Image.fromarray(picture).save(tmp_path / folder / f"{name}.png")
+            Image.fromarray(image).save(tmp_path / folder / f"{name}.png")
     return tmp_path / "out", tmp_path / "clean"
 
 
@@ -64,20 +64,20 @@ def test_one_pair_needs_no_mean(folders: tuple[Path, Path]) -> None:
 def test_json_and_csv_say_the_same(folders: tuple[Path, Path]) -> None:
     content = json.loads(run(*folders, "--json", "--jobs", 2).stdout, parse_constant=pytest.fail)
     assert content["protocol"] == "y"
-    assert content["mean"]["psnr"] == "inf"  # picture c equals its reference
+    assert content["mean"]["psnr"] == "inf"  # image c equals its reference
     assert content["infinite"]["psnr"] == 1
     rows = list(csv.DictReader(run(*folders, "--csv", "--jobs", 1).stdout.splitlines()))
-    assert [row["picture"] for row in rows] == ["a", "b", "c"]
+    assert [row["image"] for row in rows] == ["a", "b", "c"]
     assert all(row["protocol"] == "y" for row in rows)
-    for row, picture in zip(rows, content["pictures"], strict=True):
-        assert float(row["psnr"]) == float(picture["psnr"])
-        assert float(row["ssim"]) == picture["ssim"]
+    for row, image in zip(rows, content["images"], strict=True):
+        assert float(row["psnr"]) == float(image["psnr"])
+        assert float(row["ssim"]) == image["ssim"]
 
 
-def test_equal_pictures_are_counted_aloud(folders: tuple[Path, Path]) -> None:
+def test_equal_images_are_counted_aloud(folders: tuple[Path, Path]) -> None:
     result = run(*folders)
     assert result.stdout.splitlines()[-1].split()[1] == "inf"
-    assert "1 of 3 pictures equal their reference" in result.stderr
+    assert "1 of 3 images equal their reference" in result.stderr
 
 
 def test_mistakes_are_one_line_that_names_them(folders: tuple[Path, Path]) -> None:
@@ -85,7 +85,7 @@ def test_mistakes_are_one_line_that_names_them(folders: tuple[Path, Path]) -> No
     (clean / "b.png").unlink()
     result = run(out, clean)
     assert isinstance(result.exception, ValueError)  # main() makes one line of it
-    assert str(result.exception) == f"{out / 'b.png'} has no partner in {clean}"
+    assert str(result.exception) == f"{out / 'b.png'}: no matching image in {clean}"
     assert "choose one" in str(run(out, clean, "--json", "--csv").exception)
     assert "unknown metric 'lpips'; known: psnr" in str(run(out, clean, "-m", "lpips").exception)
     assert "unknown protocol 'z'" in str(run(out, out, "--protocol", "z").exception)
@@ -99,7 +99,7 @@ def test_without_parameter_files(folders: tuple[Path, Path]) -> None:
     assert "NIQE" not in result.stdout
     assert "left out: niqe needs niqe_modelparameters.mat" in result.stderr
     assert "or --fetch" in result.stderr
-    alone = run(out)  # niqe and sseq, which need no clean pictures
+    alone = run(out)  # niqe and sseq, which need no clean images
     assert isinstance(alone.exception, ValueError)
     assert "\n" not in str(alone.exception)
     assert "--fetch" in str(alone.exception)

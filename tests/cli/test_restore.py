@@ -18,7 +18,7 @@ from PIL import Image
 from derain.weights.catalog import DEFAULT
 
 
-def picture(path, size=(48, 40), **options):
+def image(path, size=(48, 40), **options):
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
     Image.fromarray(pixels).save(path, **options)
@@ -29,8 +29,8 @@ def leftovers(folder):
     return [p for p in folder.rglob("*") if "partial" in p.name]
 
 
-def test_one_picture(derain, tmp_path):
-    source = picture(tmp_path / "photo.jpg")
+def test_one_image(derain, tmp_path):
+    source = image(tmp_path / "photo.jpg")
     code, out, err = derain("restore", source)
     assert code == 0
     assert out == ""
@@ -43,7 +43,7 @@ def test_one_picture(derain, tmp_path):
 
 
 def test_nothing_is_overwritten_unasked(derain, tmp_path):
-    source = picture(tmp_path / "photo.png")
+    source = image(tmp_path / "photo.png")
     target = tmp_path / "photo_derained.png"
     target.write_bytes(b"precious")
     code, _, err = derain("restore", source)
@@ -58,11 +58,11 @@ def test_nothing_is_overwritten_unasked(derain, tmp_path):
 
 def test_a_batch_with_bad_files_does_the_rest_and_lists_them(derain, tmp_path):
     folder, out, log = tmp_path / "in", tmp_path / "out", tmp_path / "log.jsonl"
-    picture(folder / "good.jpg")
-    picture(folder / "deep" / "good.png")
-    (folder / "text.jpg").write_text("this is no picture")
+    image(folder / "good.jpg")
+    image(folder / "deep" / "good.png")
+    (folder / "text.jpg").write_text("this is no image")
     (folder / "empty.png").write_bytes(b"")
-    (folder / "cut.jpg").write_bytes(picture(tmp_path / "whole.jpg").read_bytes()[:1500])
+    (folder / "cut.jpg").write_bytes(image(tmp_path / "whole.jpg").read_bytes()[:1500])
     frames = [Image.new("L", (9, 9), i) for i in (0, 99)]
     frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:])
     code, _, err = derain("restore", folder, "-r", tmp_path / "gone.jpg", "-o", out, "--log", log)
@@ -80,7 +80,7 @@ def test_a_batch_with_bad_files_does_the_rest_and_lists_them(derain, tmp_path):
 
 
 def test_options_change_the_result(derain, tmp_path):
-    source = picture(tmp_path / "a.png")
+    source = image(tmp_path / "a.png")
     pixels = np.asarray(Image.open(source))
     assert derain("restore", source, "-o", tmp_path / "0.png", "--strength", 0)[0] == 0
     assert np.array_equal(np.asarray(Image.open(tmp_path / "0.png")), pixels)
@@ -93,7 +93,7 @@ def test_options_change_the_result(derain, tmp_path):
 
 
 def test_a_pipe_in_and_out(tmp_path):
-    source = picture(tmp_path / "a.png")
+    source = image(tmp_path / "a.png")
     with source.open("rb") as stdin:
         done = subprocess.run(
             [sys.executable, "-m", "derain", "restore", "-"],
@@ -104,7 +104,7 @@ def test_a_pipe_in_and_out(tmp_path):
 
 
 def test_an_address(derain, tmp_path):
-    source = picture(tmp_path / "web.jpg")
+    source = image(tmp_path / "web.jpg")
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -149,7 +149,7 @@ def test_each_mistake_is_one_line_and_a_non_zero_exit(
     derain, tmp_path, monkeypatch, options, words
 ):
     monkeypatch.chdir(tmp_path)
-    picture(tmp_path / "a.jpg")
+    image(tmp_path / "a.jpg")
     (tmp_path / "broken.onnx").write_bytes(b"nonsense")
     (tmp_path / "file.txt").write_text("a file, not a folder")
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
@@ -167,14 +167,14 @@ def test_a_model_of_a_newer_format_says_to_upgrade(derain, tmp_path):
     path = tmp_path / "new.safetensors"
     record = {"format": 99, "name": "x", "network": "mspfn-lite"}
     save_file({"a": torch.zeros(1)}, path, {"derain": json.dumps(record)})
-    code, _, err = derain("restore", picture(tmp_path / "a.jpg"), "--model", path)
+    code, _, err = derain("restore", image(tmp_path / "a.jpg"), "--model", path)
     assert code == 1
     assert "written by a newer derain (format 99" in err
 
 
 def test_ctrl_c_keeps_what_is_finished_and_leaves_no_temporary_file(tmp_path):
     for i in range(60):
-        picture(tmp_path / "in" / f"{i:02}.png", size=(600, 500))
+        image(tmp_path / "in" / f"{i:02}.png", size=(600, 500))
     process = subprocess.Popen(
         [sys.executable, "-m", "derain", "restore", str(tmp_path / "in"),
          "-o", str(tmp_path / "out")],
@@ -196,8 +196,8 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_temporary_file(tmp_path):
 
 
 def test_a_full_disk_is_named_and_leaves_nothing_half_written(tmp_path):
-    small = picture(tmp_path / "in" / "small.png", size=(20, 20))
-    picture(tmp_path / "in" / "large.png", size=(300, 300))
+    small = image(tmp_path / "in" / "small.png", size=(20, 20))
+    image(tmp_path / "in" / "large.png", size=(300, 300))
     limit = 100_000  # bytes in a file: the system's own refusal, as a full disk's
 
     def refuse():
@@ -221,6 +221,25 @@ def test_an_unwritable_folder_is_named(derain, tmp_path):
     else:
         (tmp_path / "locked").mkdir(mode=0o500)
         target = str(tmp_path / "locked" / "out")
-    code, _, err = derain("restore", picture(tmp_path / "a.jpg"), "-o", target)
+    code, _, err = derain("restore", image(tmp_path / "a.jpg"), "-o", target)
     assert code == 1
     assert target in err
+
+
+def test_a_log_is_never_written_into_an_image(derain, tmp_path):
+    source = image(tmp_path / "a.jpg")
+    before = source.read_bytes()
+    code, _, err = derain("restore", source, "--log", source)
+    assert code == 1
+    assert "would write into an image" in err
+    assert source.read_bytes() == before
+
+
+def test_odd_names_are_said_in_one_line(derain, tmp_path):
+    odd = tmp_path / "a\n\x1b[31m[red]b.png"
+    odd.write_bytes(b"no image")
+    code, _, err = derain("restore", odd, tmp_path / ("x" * 300), "--device", "cpu")
+    assert code == 1
+    assert "\x1b" not in err
+    assert "a\\n\\x1b[31m[red]b.png: not an image" in err
+    assert f"{'x' * 300}: no such file or folder" in err

@@ -53,7 +53,7 @@ def test_a_preview_is_one_sheet(derain, clean, tmp_path):
         (["--preset", "rain100x"], "unknown preset 'rain100x'; known"),
         (["--set", "angel=3"], "angel"),
         (["--set", "angle"], "NAME=NUMBER or NAME=LOW..HIGH"),
-        (["--gt", "wet"], "veiled or clean"),
+        (["--target", "wet"], "hazy or clean"),
         (["--preset", "rain100l", "--set", "mean=0.3..0.1"], "mean"),
     ],
 )
@@ -64,11 +64,21 @@ def test_each_mistake_is_one_line(derain, clean, tmp_path, options, words):
     assert len(err.splitlines()) == 1
 
 
-def test_a_bad_picture_is_listed_and_the_rest_is_done(derain, clean, tmp_path):
-    (clean / "text.png").write_text("no picture")
+def test_a_bad_image_is_listed_and_the_rest_is_done(derain, clean, tmp_path):
+    (clean / "text.png").write_text("no image")
     Image.new("RGB", (8, 8)).save(clean / "tiny.png")
     code, _, err = derain("synthesize", clean, "-o", tmp_path / "out")
     assert code == 1
     assert "2 pairs written" in err
-    assert "text.png: cannot be read" in err
+    assert "text.png: not an image" in err
     assert "tiny.png: 8x8 px is too small" in err
+
+
+def test_a_damaged_manifest_is_named(derain, clean, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    for text in ("nonsense\n", "[1]\n", '{"file": "a.png"}\n', "\xff\n"):
+        (out / "manifest.jsonl").write_text(text, "latin-1")
+        code, _, err = derain("synthesize", clean, "-o", out)
+        assert code == 1
+        assert "manifest.jsonl: line 1 is damaged" in err

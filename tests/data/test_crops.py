@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 from torch.utils.data import DataLoader  # noqa: E402
 
 from derain.data.crops import Crops, Source, center_crop, dihedral, draw  # noqa: E402
-from derain.data.pictures import Pair  # noqa: E402
+from derain.io.pairs import Pair  # noqa: E402
 
 
 def numbered(height=40, width=50):
@@ -83,15 +83,15 @@ def test_an_item_can_ask_for_a_smaller_patch(crops):
     assert torch.equal(crops[3, 32][0], crops[3][0])
 
 
-def test_in_an_epoch_no_picture_comes_twice():
+def test_in_an_epoch_no_image_comes_twice():
     pairs = [Pair(f"{i}", np.full((8, 8, 3), i, np.uint8)) for i in range(10)]
-    crops = Crops([Source(pairs, 1.0)], patch=8, epoch=8)  # batches of four: two of ten left out
+    crops = Crops([Source(pairs, 1.0)], patch=8, epoch_batch=4)  # two of ten are left out
     first, second = ([int(crops[k][1][0, 0, 0]) for k in range(e, e + 8)] for e in (0, 8))
     assert len(set(first)) == len(set(second)) == 8
     assert first != second
 
 
-def test_small_pictures_are_left_out_and_counted():
+def test_small_images_are_left_out_and_counted():
     crops = Crops([Source([numbered(), numbered(20, 99)], 1.0)], patch=32)
     assert crops.left_out == 1
     with pytest.raises(ValueError, match="at least 64x64"):
@@ -99,8 +99,8 @@ def test_small_pictures_are_left_out_and_counted():
 
 
 def test_the_eight_flips_and_rotations_differ():
-    picture = np.arange(3 * 3 * 3, dtype=np.uint8).reshape(3, 3, 3)
-    assert len({dihedral(picture, k).tobytes() for k in range(8)}) == 8
+    image = np.arange(3 * 3 * 3, dtype=np.uint8).reshape(3, 3, 3)
+    assert len({dihedral(image, k).tobytes() for k in range(8)}) == 8
 
 
 def test_draw_follows_the_weights():
@@ -114,3 +114,26 @@ def test_center_crop_is_the_middle_in_sixteenths():
     pair = center_crop(numbered(40, 50), 256)
     assert pair.clean.shape == (32, 48, 3)
     assert tuple(pair.clean[0, 0, :2]) == (4, 1)
+
+
+def test_enlarged_crops_show_part_of_the_image():
+    source = Source([numbered()], 1.0, enlarge=3.0, enlarge_probability=1.0)
+    crops = Crops([source], patch=32)
+    spans = [np.ptp(crops[i][1][0].numpy().astype(int)) for i in range(60)]
+    assert max(spans) <= 31
+    assert min(spans) < 14  # 32 / 3 rows of the image, and what the interpolation adds
+    rainy, clean = crops[0]
+    assert rainy.shape == clean.shape == (3, 32, 32)
+    assert torch.equal(rainy[:2], clean[:2])
+
+
+def test_layers_go_to_presets_that_mix_them_in():
+    lines = np.zeros((64, 64), np.uint8)
+    lines[:, ::4] = 255
+    grey = Pair("grey", np.full((64, 64, 3), 60, np.uint8))
+    rain = {"photo-fine": 1.0, "rain100l": 1.0}
+    plain = Crops([Source([grey], 1.0, rain)], 32)
+    mixed = Crops([Source([grey], 1.0, rain, layers=[lines])], 32)
+    changed = [not torch.equal(plain[i][0], mixed[i][0]) for i in range(60)]
+    # a quarter of photo-fine, and its later draws with it; never rain100l
+    assert 5 <= sum(changed) <= 36

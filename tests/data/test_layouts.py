@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from derain.data.layouts import find, find_all
+from derain.data.layouts import find_set, find_sets
 from derain.data.public import SETS
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -53,7 +53,7 @@ COPIES = {
         ("Rain200L/test/small/rain/norain-1.png", "Rain200L/test/small/norain/norain-1.png"),
         ("Rain200L/test/small/rain/norain-2.png", "Rain200L/test/small/norain/norain-2.png"),
     ),
-    "DRSformer's Rain200H beside its training pictures": (
+    "DRSformer's Rain200H beside its training images": (
         "rain200h",
         ("Datasets/test/Rain200H/input/1.png", "Datasets/test/Rain200H/target/1.png"),
         ("Datasets/test/Rain200H/input/2.png", "Datasets/test/Rain200H/target/2.png"),
@@ -110,7 +110,7 @@ def test_every_copy_of_a_set_gives_its_pairs(tmp_path: Path, copy: str) -> None:
     sides = ("left", "right")
     files = [file for pair in (first, second) for file in pair if file and file not in sides]
     touch(tmp_path, *files, *others)
-    found = find(tmp_path, name)
+    found = find_set(tmp_path, name)
     for item, (rainy, clean) in zip(found.items, (first, second), strict=True):
         assert item.rainy == tmp_path / rainy
         if clean in sides:
@@ -119,13 +119,13 @@ def test_every_copy_of_a_set_gives_its_pairs(tmp_path: Path, copy: str) -> None:
             assert item.clean == (tmp_path / clean if clean else None)
             assert item.clean_half == ""
     assert found.has_truth == (first[1] is not None)
-    assert [one.name for one in find_all(tmp_path)[0]] == [name]
+    assert [one.name for one in find_sets(tmp_path)[0]] == [name]
 
 
-def test_pictures_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+def test_images_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for number in (10, 9, 1, 100):
         touch(tmp_path, f"rainy/{number}.png", f"clean/{number}.jpg")
-    found = find(tmp_path, ".")
+    found = find_set(tmp_path, ".")
     assert [item.name for item in found.items] == ["1", "9", "10", "100"]
     assert [item.name for item in found.first(2).items] == ["1", "9"]
     assert found.first(None) == found
@@ -133,48 +133,50 @@ def test_pictures_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
 
 def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     touch(tmp_path, "mine/a/rainy/x.png", "mine/a/clean/x.png", "mine/walks/1.jpg", "mine/b/2.jpg")
-    own = find(tmp_path / "mine", "a")
+    own = find_set(tmp_path / "mine", "a")
     assert (own.name, own.title, own.public) == ("a", "a", None)
-    assert find(tmp_path, "mine/walks").items[0].clean is None
-    assert find(tmp_path, "mine/b:clean-right").items[0].clean_half == "right"
-    assert find(tmp_path, "mine/a:real").items[0].rainy == tmp_path / "mine/a/rainy/x.png"
-    assert not find(tmp_path, "mine/a:real").has_truth
+    assert find_set(tmp_path, "mine/walks").items[0].clean is None
+    assert find_set(tmp_path, "mine/b:clean-right").items[0].clean_half == "right"
+    assert find_set(tmp_path, "mine/a:real").items[0].rainy == tmp_path / "mine/a/rainy/x.png"
+    assert not find_set(tmp_path, "mine/a:real").has_truth
 
 
 def test_a_hint_overrules_what_is_known(tmp_path: Path) -> None:
     touch(tmp_path, "Test1200/1.jpg")
-    assert find(tmp_path, "test1200").items[0].clean_half == "right"
-    assert find(tmp_path, "test1200:clean-left").items[0].clean_half == "left"
+    assert find_set(tmp_path, "test1200").items[0].clean_half == "right"
+    assert find_set(tmp_path, "test1200:clean-left").items[0].clean_half == "left"
 
 
 def test_a_folder_of_a_public_name_is_that_set(tmp_path: Path) -> None:
     touch(tmp_path, "old/Rain_100H/rainy/1.png", "old/Rain_100H/clean/1.png")
-    assert find(tmp_path, "old/Rain_100H").name == "rain100h"
-    assert find(tmp_path / "old" / "Rain_100H", ".").name == "rain100h"
+    assert find_set(tmp_path, "old/Rain_100H").name == "rain100h"
+    assert find_set(tmp_path / "old" / "Rain_100H", ".").name == "rain100h"
 
 
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown set 'rain5'; known: rain100h, "):
-        find(tmp_path, "rain5")
+        find_set(tmp_path, "rain5")
     with pytest.raises(ValueError, match=r"no Rain100H in it \(a folder named like rain100h"):
-        find(tmp_path, "rain100h")
+        find_set(tmp_path, "rain100h")
     with pytest.raises(ValueError, match="no such folder"):
-        find(tmp_path / "none", "rain100h")
+        find_set(tmp_path / "none", "rain100h")
     with pytest.raises(ValueError, match="no such folder"):
-        find_all(tmp_path / "none")
+        find_sets(tmp_path / "none")
     touch(tmp_path, "Rain100H/readme.txt")
     with pytest.raises(ValueError, match=r"no pairs in it; looked for .* need :clean-left"):
-        find(tmp_path, "rain100h")
+        find_set(tmp_path, "rain100h")
     touch(tmp_path, "Rain100H/rainy/1.png", "Rain100H/rainy/2.png", "Rain100H/clean/3.png")
-    with pytest.raises(ValueError, match=r"rainy/1.png has no partner in .*clean \(1 more like it"):
-        find(tmp_path, "rain100h")
+    with pytest.raises(
+        ValueError, match=r"rainy/1.png: no matching image in .*clean \(1 more like it"
+    ):
+        find_set(tmp_path, "rain100h")
     touch(tmp_path, "Rain100H/clean/1.png", "Rain100H/clean/2.png")
-    with pytest.raises(ValueError, match=r"clean/3.png has no partner in .*rainy$"):
-        find(tmp_path, "rain100h")
+    with pytest.raises(ValueError, match=r"clean/3.png: no matching image in .*rainy$"):
+        find_set(tmp_path, "rain100h")
     touch(tmp_path, "Rain100H/rainy/1.jpg")
-    with pytest.raises(ValueError, match=r"1.jpg and 1.png: which of the two|1.png and 1.jpg"):
-        find(tmp_path, "rain100h")
-    found, problems = find_all(tmp_path)
+    with pytest.raises(ValueError, match=r"1.jpg and .*1.png have the same name"):
+        find_set(tmp_path, "rain100h")
+    found, problems = find_sets(tmp_path)
     assert found == []
     assert [problem[:8] for problem in problems] == ["Rain100H"]
 
@@ -183,13 +185,13 @@ def test_two_copies_are_not_guessed_between(tmp_path: Path) -> None:
     for place in ("a", "b"):
         touch(tmp_path, f"{place}/Rain100H/rainy/1.png", f"{place}/Rain100H/clean/1.png")
     with pytest.raises(ValueError, match="there twice, a/Rain100H and b/Rain100H; name the folder"):
-        find(tmp_path, "rain100h")
-    assert find(tmp_path, "b/Rain100H").folder == tmp_path / "b" / "Rain100H"
+        find_set(tmp_path, "rain100h")
+    assert find_set(tmp_path, "b/Rain100H").folder == tmp_path / "b" / "Rain100H"
 
 
-def test_what_file_managers_leave_behind_is_no_picture(tmp_path: Path) -> None:
+def test_what_file_managers_leave_behind_is_no_image(tmp_path: Path) -> None:
     touch(tmp_path, "rainy/1.png", "rainy/._1.png", "rainy/Thumbs.db", "clean/1.png", ".git/rain12")
-    assert len(find(tmp_path, ".").items) == 1
+    assert len(find_set(tmp_path, ".").items) == 1
 
 
 def test_no_two_sets_answer_to_one_folder_name() -> None:
@@ -216,7 +218,7 @@ def test_every_set_says_where_it_comes_from() -> None:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"no data at {SHARED}")
 def test_the_sets_on_this_machine() -> None:
-    found, problems = find_all(SHARED)
+    found, problems = find_sets(SHARED)
     counts = {one.name: len(one.items) for one in found}
     assert counts == {"rain100h": 100, "test100": 100, "real147": 147, "rain800": 686}
     assert problems == []

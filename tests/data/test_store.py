@@ -1,4 +1,4 @@
-"""Wherever decoded pictures are kept, they are the same pictures."""
+"""Wherever decoded images are kept, they are the same images."""
 
 import os
 
@@ -9,8 +9,9 @@ import pytest
 pytest.importorskip("torch")
 
 from derain.data.crops import Crops, Source
-from derain.data.pictures import PairFile, list_clean
+from derain.data.layouts import list_clean
 from derain.data.store import Decoding, available_memory, best_place, open_pairs
+from derain.io.pairs import PairPath
 
 
 @pytest.fixture
@@ -18,14 +19,14 @@ def files(tmp_path):
     (tmp_path / "set").mkdir()
     rng = np.random.default_rng(0)
     for i in range(4):
-        picture = rng.integers(0, 256, (20 + i, 30, 3), np.uint8)
-        cv2.imwrite(str(tmp_path / "set" / f"{i}.png"), picture)
+        image = rng.integers(0, 256, (20 + i, 30, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / "set" / f"{i}.png"), image)
     clean = list_clean(tmp_path / "set")
-    both = [PairFile("both", clean[0].clean, clean[0].clean, "left")]
+    both = [PairPath("both", clean[0].clean, clean[0].clean, "left")]
     return [*clean, *both]
 
 
-def test_memory_disk_and_files_give_the_same_pictures_and_crops(files, tmp_path):
+def test_memory_disk_and_files_give_the_same_images_and_crops(files, tmp_path):
     kept = {
         keep: open_pairs(files, keep, tmp_path / "cache") for keep in ("memory", "disk", "files")
     }
@@ -43,7 +44,7 @@ def test_memory_disk_and_files_give_the_same_pictures_and_crops(files, tmp_path)
         assert len({c[i][0].numpy().tobytes() for c in crops}) == 1
 
 
-def test_the_mapped_file_is_made_once_and_anew_when_a_picture_changes(files, tmp_path):
+def test_the_mapped_file_is_made_once_and_anew_when_a_image_changes(files, tmp_path):
     cache = tmp_path / "cache"
     open_pairs(files, "disk", cache)
     (first,) = cache.glob("*.bin")
@@ -56,9 +57,9 @@ def test_the_mapped_file_is_made_once_and_anew_when_a_picture_changes(files, tmp
     assert len(list(cache.glob("*.bin"))) == 2
 
 
-def test_a_broken_picture_leaves_no_half_written_cache(files, tmp_path):
+def test_a_broken_image_leaves_no_half_written_cache(files, tmp_path):
     files[2].clean.write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"2.png: not a picture"):
+    with pytest.raises(ValueError, match=r"2.png: not an image"):
         open_pairs(files, "disk", tmp_path / "cache")
     assert os.listdir(tmp_path / "cache") == []  # noqa: PTH208
 

@@ -11,7 +11,7 @@ from PIL import Image
 from skimage import data
 
 from derain.engines import Batch, Choice
-from derain.evaluation.candidates import Candidate
+from derain.evaluation.models import EvaluationModel
 from derain.restore import Restorer
 from derain.weights.record import Record
 
@@ -27,10 +27,10 @@ def shared() -> Path:
 
 @dataclass
 class Halfway:
-    """An engine that removes a share of what lies above its threshold, and counts its calls."""
+    """An engine that removes a fraction of what lies above its threshold, and counts its calls."""
 
     record: Record
-    share: float = 0.5
+    fraction: float = 0.5
     fail_at: int | None = None  # the call at which it is interrupted
     calls: int = 0
     name: str = "fake"
@@ -42,7 +42,7 @@ class Halfway:
         self.calls += 1
         if self.calls == self.fail_at:
             raise KeyboardInterrupt
-        return batch - np.float32(self.share) * np.maximum(batch - np.float32(0.7), 0)
+        return batch - np.float32(self.fraction) * np.maximum(batch - np.float32(0.7), 0)
 
     def restorer(self) -> Restorer:
         self.loaded.append(True)
@@ -55,20 +55,20 @@ def engine() -> Halfway:
 
 
 @pytest.fixture
-def make_model(tmp_path: Path) -> Callable[..., Candidate]:
-    """A candidate of an engine; equal names are equal files, so share a cache."""
+def make_model(tmp_path: Path) -> Callable[..., EvaluationModel]:
+    """A model of an engine; equal names are equal files, so share a cache."""
 
-    def make(engine: Halfway, name: str = "half") -> Candidate:
+    def make(engine: Halfway, name: str = "half") -> EvaluationModel:
         path = tmp_path / f"{name}.onnx"
         path.write_text(name)
-        return Candidate(name, path, engine.restorer, "fake cpu f32")
+        return EvaluationModel(name, path, engine.restorer, "fake cpu f32")
 
     return make
 
 
-def save(path: Path, picture: NDArray[np.uint8]) -> None:
+def save(path: Path, image: NDArray[np.uint8]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
+    Image.fromarray(image).save(path)
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from derain.data.layouts import find
+from derain.data.layouts import find_set
 from derain.evaluation import report, tables
-from derain.evaluation.candidates import Candidate, rainy_input
-from derain.evaluation.run import Plan, evaluate
+from derain.evaluation.evaluate import Plan, evaluate
+from derain.evaluation.models import EvaluationModel, rainy_input
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
@@ -100,9 +100,11 @@ def browse(page: Path, profile: Path, *flags: str) -> str:
 
 
 @pytest.fixture
-def page(world: Path, engine: Any, make_model: Callable[..., Candidate], tmp_path: Path) -> Path:
+def page(
+    world: Path, engine: Any, make_model: Callable[..., EvaluationModel], tmp_path: Path
+) -> Path:
     models = [rainy_input(), make_model(engine)]
-    results = evaluate(models, [find(world, "rain100h")], Plan(), world.parent / "cache")
+    results = evaluate(models, [find_set(world, "rain100h")], Plan(), world.parent / "cache")
     html = report.render(tables.build(results, everyone=True), {"derain": "0.0"})
     html = html.replace("<head>", "<head>" + ERRORS).replace("</body>", PROBE + "</body>")
     path = tmp_path / "report.html"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from derain.data.public import SETS
-from derain.evaluation.published import MARKS, Row, figures, of_network, parameters, rows
+from derain.evaluation.published import MARKS, PublishedRow, figures, of_network, parameters, rows
 from derain.metrics import PROTOCOLS
 
 
@@ -54,7 +54,7 @@ def test_protocols_and_sets_are_ours() -> None:
     assert compared - elsewhere <= SETS.keys()
 
 
-def row(method: str, paper: str, name: str, title: str) -> Row:
+def row(method: str, paper: str, name: str, title: str) -> PublishedRow:
     found = [r for r in rows(name, title) if r.first.method == method]
     return next(r for r in found if r.first.paper.startswith(paper))
 

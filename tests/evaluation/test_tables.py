@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from derain.data.layouts import find
+from derain.data.layouts import find_set
 from derain.evaluation import tables
-from derain.evaluation.candidates import Candidate, rainy_input
-from derain.evaluation.run import Measured, Plan, evaluate
+from derain.evaluation.evaluate import Measured, Plan, evaluate
+from derain.evaluation.models import EvaluationModel, rainy_input
 
-Maker = Callable[..., Candidate]
+Maker = Callable[..., EvaluationModel]
 
 
 @pytest.fixture
 def results(world: Path, engine: Any, make_model: Maker) -> list[Measured]:
     """The rainy input, PReNet, and a worse network without published figures."""
-    worse = type(engine)(replace(engine.record, network="nafnet"), share=-2.0)
+    worse = type(engine)(replace(engine.record, network="nafnet"), fraction=-2.0)
     models = [rainy_input(), make_model(worse, "worse"), make_model(engine)]
-    return evaluate(models, [find(world, "rain100h")], Plan(), world.parent / "cache")
+    return evaluate(models, [find_set(world, "rain100h")], Plan(), world.parent / "cache")
 
 
 def lines(table: tables.Table) -> dict[str, tables.Line]:
@@ -101,14 +101,14 @@ def test_csv_and_json_hold_every_number(results: list[Measured]) -> None:
     half = next(row for row in summary if row["model"] == "half")
     assert float(half["psnr"]) == lines(built[0])["half"].measured["psnr"]
     assert (half["psnr_published"], half["differs"]) == ("29.46", "≈")
-    pictures = list(csv.DictReader(tables.pictures_csv(built).splitlines()))
-    assert len(pictures) == 12
-    assert [row["picture"] for row in pictures[:4]] == ["1", "2", "3", "4"]
+    images = list(csv.DictReader(tables.images_csv(built).splitlines()))
+    assert len(images) == 12
+    assert [row["image"] for row in images[:4]] == ["1", "2", "3", "4"]
     content = json.loads(tables.as_json(built, {"derain": "0.0"}))
     assert content["derain"] == "0.0"
     (one,) = content["sets"]
     assert one["models"][1]["mean"] == lines(built[0])["half"].measured
-    assert one["models"][1]["rows"][2]["ssim"] == float(pictures[6]["ssim"])
+    assert one["models"][1]["rows"][2]["ssim"] == float(images[6]["ssim"])
     assert len(one["models"][1]["sha256"]) == 64
 
 
@@ -119,7 +119,7 @@ def test_infinite_means_stay_and_are_explained(results: list[Measured]) -> None:
         *first.rows[1:],
     )
     built = tables.build([replace(first, rows=rows)], everyone=False)
-    assert "rainy input: 1 of 4 pictures equal their ground truth" in " ".join(built[0].remarks)
+    assert "rainy input: 1 of 4 images equal their ground truth" in " ".join(built[0].remarks)
     assert " inf " in tables.markdown(built[0])
     mean = json.loads(tables.as_json(built, {}), parse_constant=pytest.fail)["sets"][0]["models"][0]
     assert mean["mean"]["psnr"] == "inf"

@@ -1,4 +1,4 @@
-"""Pictures and parameter files that the tests of the metrics share."""
+"""Images and parameter files that the tests of the metrics share."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ SHARED = Path(__file__).resolve().parents[2].parent / "shared"  # third-party da
 @pytest.fixture(scope="session")
 def shared() -> Path:
     if not (SHARED / "data" / "test" / "rain100h").is_dir():
-        pytest.skip(f"the reference pictures are not at {SHARED}")
+        pytest.skip(f"the reference images are not at {SHARED}")
     return SHARED
 
 

@@ -3,8 +3,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from derain.metrics import quantise
 from derain.metrics.colour import gray_uint8, luma, luma_uint8, yiq
-from derain.metrics.pictures import as_rgb, quantise, round_half_up
+from derain.metrics.inputs import as_rgb, round_half_up
 
 
 def test_halves_round_up_not_to_even() -> None:
@@ -57,7 +58,7 @@ def test_grey_has_no_chroma() -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "message"),
+    ("image", "message"),
     [
         (np.zeros((4, 4, 3)), "uint8.*float64.*quantise"),
         (np.zeros((4, 4, 3), dtype=np.uint16), "uint8.*uint16"),
@@ -66,6 +67,6 @@ def test_grey_has_no_chroma() -> None:
         (np.zeros(4, dtype=np.uint8), r"\(4,\)"),
     ],
 )
-def test_what_is_no_8_bit_picture_is_refused(picture: np.ndarray, message: str) -> None:
+def test_what_is_no_8_bit_image_is_refused(image: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        as_rgb(picture)
+        as_rgb(image)

@@ -7,30 +7,31 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from derain.io.decode import read_rgb
 from derain.metrics import ParametersError, parameters, psnr, ssim
-from derain.metrics.folder import compare_folders, find_pairs, read_rgb
+from derain.metrics.folder import compare_folders, find_pairs
 
-Picture = NDArray[np.uint8]
+AnyImage = NDArray[np.uint8]
 
 
-def save(path: Path, picture: Picture) -> Path:
+def save(path: Path, image: AnyImage) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
+    Image.fromarray(image).save(path)
     return path
 
 
 @pytest.fixture
-def folders(tmp_path: Path, photo: Picture, noisy: list[Picture]) -> tuple[Path, Path]:
-    """Three pairs, one of them in a subfolder, one of equal pictures."""
-    for name, picture in (("a", noisy[0]), ("b", photo), ("sub/a", noisy[1])):
-        save(tmp_path / "rainy" / f"{name}.png", picture)
+def folders(tmp_path: Path, photo: AnyImage, noisy: list[AnyImage]) -> tuple[Path, Path]:
+    """Three pairs, one of them in a subfolder, one of equal images."""
+    for name, image in (("a", noisy[0]), ("b", photo), ("sub/a", noisy[1])):
+        save(tmp_path / "rainy" / f"{name}.png", image)
         save(tmp_path / "clean" / f"{name}.bmp", photo)  # another format: paired by stem
     (tmp_path / "clean" / "readme.txt").touch()
     return tmp_path / "rainy", tmp_path / "clean"
 
 
-def test_rows_means_and_equal_pictures(
-    folders: tuple[Path, Path], photo: Picture, noisy: list[Picture]
+def test_rows_means_and_equal_images(
+    folders: tuple[Path, Path], photo: AnyImage, noisy: list[AnyImage]
 ) -> None:
     result = compare_folders(*folders, protocol="rgb")
     assert result.protocol == "rgb"
@@ -39,7 +40,7 @@ def test_rows_means_and_equal_pictures(
     assert [row.values["psnr"] for row in result.rows] == values
     assert result.means["psnr"] == math.inf
     assert result.infinite == {"psnr": 1, "ssim": 0}
-    similar = [ssim(picture, photo, "rgb") for picture in (noisy[0], photo, noisy[1])]
+    similar = [ssim(image, photo, "rgb") for image in (noisy[0], photo, noisy[1])]
     assert result.means["ssim"] == pytest.approx(np.mean(similar))
 
 
@@ -57,20 +58,22 @@ def test_two_files_need_not_share_a_name(folders: tuple[Path, Path]) -> None:
     assert list(result.means) == ["ssim"]
 
 
-def test_a_missing_partner_is_named(folders: tuple[Path, Path]) -> None:
+def test_an_image_without_a_match_is_named(folders: tuple[Path, Path]) -> None:
     rainy, clean = folders
     (rainy / "sub" / "a.png").unlink()
-    with pytest.raises(ValueError, match=r"clean/sub/a.bmp has no partner in .*rainy$"):
+    with pytest.raises(ValueError, match=r"clean/sub/a.bmp: no matching image in .*rainy$"):
         find_pairs(rainy, clean)
     (clean / "sub" / "a.bmp").unlink()
     (clean / "a.bmp").unlink()
     (clean / "b.bmp").rename(clean / "c.bmp")
-    with pytest.raises(ValueError, match=r"rainy/a.png has no partner in .* \(1 more like it\)"):
+    with pytest.raises(
+        ValueError, match=r"rainy/a.png: no matching image in .* \(1 more like it\)"
+    ):
         find_pairs(rainy, clean)
 
 
 def test_other_sizes_are_found_before_anything_is_measured(
-    folders: tuple[Path, Path], photo: Picture
+    folders: tuple[Path, Path], photo: AnyImage
 ) -> None:
     save(folders[1] / "sub" / "a.bmp", photo[:-1])
     measured: list[int] = []
@@ -79,38 +82,42 @@ def test_other_sizes_are_found_before_anything_is_measured(
     assert measured == []
 
 
-def test_what_is_wrong_with_a_set_is_named(folders: tuple[Path, Path], photo: Picture) -> None:
+def test_what_is_wrong_with_a_set_is_named(folders: tuple[Path, Path], photo: AnyImage) -> None:
     rainy, clean = folders
     with pytest.raises(ValueError, match="none: no such file or folder"):
         find_pairs(rainy / "none", clean)
     with pytest.raises(ValueError, match="one is a file, the other a folder"):
         find_pairs(rainy / "a.png", clean)
     (rainy / "empty").mkdir()
-    with pytest.raises(ValueError, match="empty: no pictures in it"):
+    with pytest.raises(ValueError, match="empty: no images in it"):
         find_pairs(rainy / "empty", clean)
     save(rainy / "a.jpg", photo)
     with pytest.raises(ValueError, match=r"a.jpg and .*a.png have the same name"):
         find_pairs(rainy, clean)
 
 
-def test_files_that_are_no_8_bit_pictures_are_named(tmp_path: Path, photo: Picture) -> None:
+def test_files_that_are_no_images_are_named(tmp_path: Path, photo: AnyImage) -> None:
     text = tmp_path / "text.png"
-    text.write_text("no picture")
-    with pytest.raises(ValueError, match=r"text.png: not a readable picture"):
+    text.write_text("no image")
+    with pytest.raises(ValueError, match=r"text.png: not an image"):
         read_rgb(text)
-    with pytest.raises(ValueError, match=r"text.png: not a readable picture"):
+    with pytest.raises(ValueError, match=r"text.png: not an image"):
         find_pairs(tmp_path)
     cut = save(tmp_path / "cut.png", photo)
     cut.write_bytes(cut.read_bytes()[:20_000])
-    with pytest.raises(ValueError, match=r"cut.png: damaged picture"):
+    with pytest.raises(ValueError, match=r"cut.png: damaged image"):
         read_rgb(cut)
+
+
+def test_sixteen_bits_are_rounded_to_eight(tmp_path: Path, photo: AnyImage) -> None:
+    noise = np.random.default_rng(0).integers(-128, 129, photo.shape)
+    deep = np.clip(photo.astype(int) * 257 + noise, 0, 65535).astype(np.uint16)
     for name in ("deep.png", "deep.tif"):
-        cv2.imwrite(str(tmp_path / name), photo.astype(np.uint16) * 257)
-        with pytest.raises(ValueError, match=f"{name}: metrics are defined on 8-bit"):
-            read_rgb(tmp_path / name)
+        cv2.imwrite(str(tmp_path / name), deep[..., ::-1])
+        assert np.array_equal(read_rgb(tmp_path / name), photo)
 
 
-def test_pictures_are_read_as_rgb(tmp_path: Path, photo: Picture) -> None:
+def test_images_are_read_as_rgb(tmp_path: Path, photo: AnyImage) -> None:
     assert np.array_equal(
         read_rgb(save(tmp_path / "colour.png", photo[:160, :160])), photo[:160, :160]
     )
@@ -118,7 +125,7 @@ def test_pictures_are_read_as_rgb(tmp_path: Path, photo: Picture) -> None:
     assert np.array_equal(grey, np.dstack([photo[..., 0]] * 3))
 
 
-def test_a_picture_that_cannot_be_measured_is_named(tmp_path: Path, photo: Picture) -> None:
+def test_a_image_that_cannot_be_measured_is_named(tmp_path: Path, photo: AnyImage) -> None:
     small = save(tmp_path / "small.png", photo[:9, :9])
     with pytest.raises(ValueError, match=r"small.png: SSIM needs at least 11x11"):
         compare_folders(small, small)

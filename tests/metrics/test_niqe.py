@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from derain.metrics import niqe
 from derain.metrics.niqe import NIQEModel, block_features, fit_aggd, load_model, mscn
 
-Picture = NDArray[np.uint8]
+AnyImage = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
@@ -17,36 +17,36 @@ def unit() -> NIQEModel:
 
 
 def test_noise_is_worse_than_the_photograph(
-    photo: Picture, noisy: list[Picture], iqa: Path
+    photo: AnyImage, noisy: list[AnyImage], iqa: Path
 ) -> None:
     model = load_model(iqa)
-    values = [niqe(picture, model) for picture in [photo, *noisy]]
+    values = [niqe(image, model) for image in [photo, *noisy]]
     assert values == sorted(values)
     assert values[-1] > 2 * values[0]
 
 
-def test_only_whole_blocks_count(photo: Picture, unit: NIQEModel) -> None:
+def test_only_whole_blocks_count(photo: AnyImage, unit: NIQEModel) -> None:
     changed = photo.copy()
     changed[192:], changed[:, 192:] = 0, 255
     assert niqe(changed, unit) == niqe(photo, unit) == niqe(photo[:192, :192], unit)
 
 
-def test_two_blocks_are_the_least(photo: Picture, unit: NIQEModel) -> None:
+def test_two_blocks_are_the_least(photo: AnyImage, unit: NIQEModel) -> None:
     assert niqe(photo[:96, :192], unit) > 0
     assert niqe(photo[:192, :96], unit) > 0
-    with pytest.raises(ValueError, match="at least 192x96 pixels, this picture is 191x191"):
+    with pytest.raises(ValueError, match="at least 192x96 pixels, this image is 191x191"):
         niqe(photo[:191, :191], unit)
 
 
-def test_a_flat_picture_has_no_statistics(unit: NIQEModel) -> None:
+def test_a_flat_image_has_no_statistics(unit: NIQEModel) -> None:
     with pytest.raises(ValueError, match="not flat"):
         niqe(np.full((192, 192), 255, dtype=np.uint8), unit)
 
 
-def test_flat_blocks_do_not_enter_the_covariance(photo: Picture, unit: NIQEModel) -> None:
-    picture = np.pad(photo[:192, :192], ((0, 0), (0, 96), (0, 0)), "edge")
-    picture[:, 192:] = 128
-    assert np.isfinite(niqe(picture, unit))
+def test_flat_blocks_do_not_enter_the_covariance(photo: AnyImage, unit: NIQEModel) -> None:
+    image = np.pad(photo[:192, :192], ((0, 0), (0, 96), (0, 0)), "edge")
+    image[:, 192:] = 128
+    assert np.isfinite(niqe(image, unit))
 
 
 def test_mscn_of_flat_areas_is_exactly_zero() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from derain.metrics import METRICS, ParametersError, bind, parameters
-from derain.metrics.parameters import FILES, fetch, find, load
+from derain.metrics.parameters import FILES, fetch_parameters, find_parameters, load_parameters
 
 NAME = FILES["niqe"].name
 
@@ -41,18 +41,18 @@ def test_argument_then_environment_then_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cached = put(tmp_path / "cache")
-    assert find("niqe") == cached
+    assert find_parameters("niqe") == cached
     from_environment = put(tmp_path / "environment")
     monkeypatch.setenv("DERAIN_IQA_DIR", str(from_environment.parent))
-    assert find("niqe") == from_environment
+    assert find_parameters("niqe") == from_environment
     given = put(tmp_path / "given")
-    assert find("niqe", given.parent) == find("niqe", given) == given
+    assert find_parameters("niqe", given.parent) == find_parameters("niqe", given) == given
 
 
 def test_a_given_place_that_lacks_the_file_is_an_error(tmp_path: Path) -> None:
     put(tmp_path / "cache")
     with pytest.raises(ParametersError, match="elsewhere"):
-        find("niqe", tmp_path / "elsewhere")
+        find_parameters("niqe", tmp_path / "elsewhere")
 
 
 def test_absence_is_one_line_with_the_ways_out() -> None:
@@ -69,38 +69,38 @@ def test_absence_is_one_line_with_the_ways_out() -> None:
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ParametersError, match="not the authors' parameter file"):
-        load("niqe", put(tmp_path / "given"))
+        load_parameters("niqe", put(tmp_path / "given"))
 
 
 def test_missing_scipy_names_the_extra(iqa: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.io", None)
     with pytest.raises(ParametersError, match=r"needs `pip install derain\[eval\]`$"):
-        load("niqe", iqa / NAME)
+        load_parameters("niqe", iqa / NAME)
 
 
 def test_fetched_files_are_found(release: bytes, tmp_path: Path) -> None:
-    path = fetch("niqe")
-    assert path == find("niqe")
+    path = fetch_parameters("niqe")
+    assert path == find_parameters("niqe")
     assert path.read_bytes() == release
     assert list(path.parent.iterdir()) == [path]  # no remains of the download
-    assert fetch("niqe", tmp_path / "other") == tmp_path / "other" / NAME
+    assert fetch_parameters("niqe", tmp_path / "other") == tmp_path / "other" / NAME
 
 
 def test_an_intact_file_is_not_fetched_again(
     release: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = fetch("niqe")
+    path = fetch_parameters("niqe")
     (tmp_path / "served.mat").unlink()
-    assert fetch("niqe") == path
+    assert fetch_parameters("niqe") == path
     path.write_bytes(release[:4])  # damaged: fetched anew, which now fails
     with pytest.raises(ParametersError, match="cannot download"):
-        fetch("niqe")
+        fetch_parameters("niqe")
 
 
 def test_wrong_content_is_not_kept(release: bytes, tmp_path: Path) -> None:
     (tmp_path / "served.mat").write_bytes(b"a login page")
     with pytest.raises(ParametersError, match="sha256 differs"):
-        fetch("niqe")
+        fetch_parameters("niqe")
     assert not (tmp_path / "cache" / NAME).exists()
 
 
@@ -109,5 +109,5 @@ def test_a_closed_network_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FILES, "sseq", closed)
     monkeypatch.setenv("no_proxy", "*")
     with pytest.raises(ParametersError, match=r"cannot download http://127\.0\.0\.1:9") as caught:
-        fetch("sseq", timeout=5)
+        fetch_parameters("sseq", timeout=5)
     assert "\n" not in str(caught.value)

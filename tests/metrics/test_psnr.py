@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 
 from derain.metrics import PROTOCOLS, get_protocol, psnr, quantise
 
-Picture = NDArray[np.uint8]
+AnyImage = NDArray[np.uint8]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_equal_pictures(photo: Picture, protocol: str) -> None:
+def test_equal_images(photo: AnyImage, protocol: str) -> None:
     assert psnr(photo, photo, protocol) == (100 if protocol == "dcsfn" else math.inf)
 
 
@@ -30,19 +30,19 @@ def test_one_channel_counts_by_its_luma_weight() -> None:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_falls_with_noise_and_is_symmetric(
-    photo: Picture, noisy: list[Picture], protocol: str
+    photo: AnyImage, noisy: list[AnyImage], protocol: str
 ) -> None:
-    values = [psnr(picture, photo, protocol) for picture in noisy]
+    values = [psnr(image, photo, protocol) for image in noisy]
     assert values == sorted(values, reverse=True)
-    assert values == [psnr(photo, picture, protocol) for picture in noisy]
+    assert values == [psnr(photo, image, protocol) for image in noisy]
 
 
-def test_grey_is_rgb_with_equal_channels(photo: Picture, noisy: list[Picture]) -> None:
+def test_grey_is_rgb_with_equal_channels(photo: AnyImage, noisy: list[AnyImage]) -> None:
     a, b = photo[..., 0], noisy[0][..., 0]
     assert psnr(a, b) == psnr(np.dstack([a, a, a]), np.dstack([b, b, b]))
 
 
-def test_dcsfn_measures_floats_that_were_only_clipped(photo: Picture) -> None:
+def test_dcsfn_measures_floats_that_were_only_clipped(photo: AnyImage) -> None:
     output = photo / 255 + 0.3 / 255  # less than half a level: lost by rounding
     output[0, 0] += 2  # out of range
     clipped = np.clip(output, 0, 1)
@@ -53,17 +53,17 @@ def test_dcsfn_measures_floats_that_were_only_clipped(photo: Picture) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["y", "y_float", "rgb"])
-def test_the_others_refuse_floats(photo: Picture, protocol: str) -> None:
+def test_the_others_refuse_floats(photo: AnyImage, protocol: str) -> None:
     with pytest.raises(ValueError, match="uint8"):
         psnr(photo / 255, photo, protocol)
 
 
-def test_other_sizes_are_named(photo: Picture) -> None:
+def test_other_sizes_are_named(photo: AnyImage) -> None:
     with pytest.raises(ValueError, match="200x195 and 199x195"):
         psnr(photo, photo[:, 1:])
 
 
-def test_an_unknown_protocol_lists_the_known(photo: Picture) -> None:
+def test_an_unknown_protocol_lists_the_known(photo: AnyImage) -> None:
     with pytest.raises(ValueError, match="'ycbcr'; known: y, y_float, rgb, dcsfn"):
         psnr(photo, photo, "ycbcr")
     assert get_protocol("y").channels == "y_uint8"

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from derain.io.decode import read_rgb
 from derain.metrics import PROTOCOLS, bind, psnr, sseq_features, ssim
-from derain.metrics.folder import compare_folders, read_rgb
+from derain.metrics.folder import compare_folders
 from derain.metrics.fsim import fsim_pair
 
 NAMES = ["1", "2", "5", "17", "33", "64", "stack_1_2", "crop17"]
@@ -28,11 +29,11 @@ class Reference(NamedTuple):
     expected: dict[str, Any]
 
 
-def _pictures(shared: Path, kind: str, name: str) -> NDArray[np.uint8]:
+def _images(shared: Path, kind: str, name: str) -> NDArray[np.uint8]:
     if name == "stack_1_2":
-        return np.vstack([_pictures(shared, kind, "1"), _pictures(shared, kind, "2")])
+        return np.vstack([_images(shared, kind, "1"), _images(shared, kind, "2")])
     if name == "crop17":
-        return _pictures(shared, kind, "17")[:317, :475]
+        return _images(shared, kind, "17")[:317, :475]
     return read_rgb(shared / "data" / "test" / "rain100h" / kind / f"{name}.png")
 
 
@@ -48,7 +49,7 @@ def reference(
     name = request.param
     entries = specification["pairs"] + specification["extra"]
     expected = next(e for e in entries if str(e.get("n", e.get("id"))) == name)
-    found = Reference(_pictures(shared, "rainy", name), _pictures(shared, "clean", name), expected)
+    found = Reference(_images(shared, "rainy", name), _images(shared, "clean", name), expected)
     for kind, digest in expected.get("sha256_raw_rgb", {}).items():
         assert hashlib.sha256(getattr(found, kind).tobytes()).hexdigest() == digest
     return found

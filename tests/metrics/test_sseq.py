@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from derain.metrics import sseq, sseq_features
 from derain.metrics.sseq import couple, load_model, spatial_entropy, spectral_entropy
 
-Picture = NDArray[np.uint8]
+AnyImage = NDArray[np.uint8]
 
 
 def test_noise_is_worse_than_the_photograph(
-    photo: Picture, noisy: list[Picture], iqa: Path
+    photo: AnyImage, noisy: list[AnyImage], iqa: Path
 ) -> None:
     model = load_model(iqa)
     assert sseq(noisy[-1], model) > sseq(photo, model) + 10
@@ -36,8 +36,8 @@ def test_spatial_entropy_of_known_histograms() -> None:
 
 def test_spatial_entropy_equals_that_of_the_histogram() -> None:
     blocks = np.random.default_rng(0).integers(0, 40, (50, 8, 8)).astype(np.float64)
-    shares = np.array([np.bincount(b.astype(int).ravel(), minlength=256) for b in blocks]) / 64
-    bits = np.where(shares > 0, -shares * np.log2(np.where(shares > 0, shares, 1)), 0)
+    fractions = np.array([np.bincount(b.astype(int).ravel(), minlength=256) for b in blocks]) / 64
+    bits = np.where(fractions > 0, -fractions * np.log2(np.where(fractions > 0, fractions, 1)), 0)
     np.testing.assert_allclose(spatial_entropy(blocks), bits.sum(axis=1), atol=1e-12)
 
 
@@ -58,12 +58,12 @@ def test_spectral_entropy_agrees_with_scipys_dct() -> None:
     blocks = np.random.default_rng(0).integers(0, 256, (20, 8, 8)).astype(np.float64)
     energy = fft.dctn(blocks, axes=(1, 2), norm="ortho") ** 2
     energy[:, 0, 0] = 1e-16
-    share = energy / energy.sum(axis=(1, 2), keepdims=True)
-    expected = -(share * np.log2(share)).sum(axis=(1, 2))
+    fraction = energy / energy.sum(axis=(1, 2), keepdims=True)
+    expected = -(fraction * np.log2(fraction)).sum(axis=(1, 2))
     np.testing.assert_allclose(spectral_entropy(blocks), expected, atol=1e-10)
 
 
-def test_features_take_any_size(photo: Picture) -> None:
+def test_features_take_any_size(photo: AnyImage) -> None:
     assert np.isfinite(sseq_features(photo[:61, :83])).all()
     whole, filled = sseq_features(photo[:60, :84]), np.zeros((64, 88, 3), dtype=np.uint8)
     filled[:60, :84] = photo[:60, :84]
@@ -71,7 +71,7 @@ def test_features_take_any_size(photo: Picture) -> None:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (8, 8)])
-def test_flat_or_tiny_pictures_have_no_score(size: tuple[int, int], iqa: Path) -> None:
+def test_flat_or_tiny_images_have_no_score(size: tuple[int, int], iqa: Path) -> None:
     with pytest.raises(ValueError, match="flat or too small"):
         sseq(np.full(size, 80, dtype=np.uint8), load_model(iqa))
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from derain.models import build
 
-# A small form of each, and the least side that it takes.
+# Changes that make a small form of each.
 NETWORKS: dict[str, dict] = {
     "nledn": {"width": 4, "growth": 3, "layers": 2},
     "rescan": {"width": 6, "stages": 2, "depth": 5},
@@ -94,3 +94,39 @@ def test_channels_last_agrees(network):
         expected = network(image)
         output = last(image.to(memory_format=torch.channels_last))
     assert (output - expected).abs().max() <= tolerance(expected)
+
+
+# Changes under which a network reads no further than it says, and whether it reads that far.
+LOCAL: dict[str, tuple[dict, bool]] = {
+    "rescan": ({"width": 4, "stages": 2, "depth": 5, "excitation": False}, True),
+    "rescan-lstm": ({"width": 4, "stages": 2, "depth": 5, "excitation": False}, True),
+    "rcdnet": ({"stages": 2, "rain_maps": 3, "dual_channels": 2}, True),
+    "ddn-running": ({"width": 4, "blocks": 2}, True),
+    "umrl": ({"width": 8, "statistics": "running"}, False),
+    "jorder-e": ({"width": 4, "units": 2}, True),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOCAL)
+def test_reads_as_far_as_its_receptive_radius_says(name, monkeypatch):
+    def rectify(x: Tensor, *_: object, **__: object) -> Tensor:  # which stops no gradient
+        return torch.where(x > 0, x, 0.9 * x)
+
+    monkeypatch.setattr(nn.functional, "relu", rectify)
+    monkeypatch.setattr(nn.ReLU, "forward", lambda _, x: rectify(x))
+    monkeypatch.setattr(nn.LeakyReLU, "forward", lambda _, x: rectify(x))
+    changes, exactly = LOCAL[name]
+    network = build(name, **changes).eval().double()
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    radius = network.receptive_radius
+    assert radius is not None
+    height = -(-(2 * radius + 80) // 16) * 16
+    image = torch.rand(1, 3, height, 64, dtype=torch.float64, requires_grad=True)
+    reach = 0
+    for row in range(height // 2, height // 2 + 16, 3):  # cells of 16 pixels begin at some of them
+        (gradient,) = torch.autograd.grad(network(image)[:, :, row, 32].sum(), image)
+        read = gradient.abs().amax(dim=(0, 1, 3)).nonzero().flatten()
+        reach = max(reach, int((read - row).abs().max()))
+    assert reach == radius if exactly else reach <= radius

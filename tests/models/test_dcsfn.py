@@ -59,7 +59,7 @@ def tiny(**changes) -> DCSFN:
     return DCSFN(dataclasses.replace(TINY, **changes)).eval()
 
 
-def excite(network: nn.Module) -> nn.Module:
+def excite(network: DCSFN) -> DCSFN:
     """Undo the shrinking of fresh layers, so that a fault deep inside shows in the output."""
     with torch.no_grad():
         for parameter in network.parameters():
@@ -99,22 +99,22 @@ def test_costs_what_the_specification_says():
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
 def test_gradients_reach_all_weights_but_the_named_dead_ones(changes):
     network = excite(tiny(**changes)).train()
-    size = max(32, network.minimum_size)  # type: ignore[type-var]
+    size = max(32, network.minimum_size)
     network(torch.rand(1, 3, size, size + 5)).square().mean().backward()
     without = {name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()}
-    assert without == dead(network)  # type: ignore[arg-type]
+    assert without == dead(network)
 
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
 def test_fold_is_bit_equal_without_the_dead_weights(changes):
     network = excite(tiny(**changes))
-    folded = network.fold()  # type: ignore[operator]
+    folded = network.fold()
     image = torch.rand(1, 3, 37, 45)
     with torch.no_grad():
         assert torch.equal(folded(image), network(image))
         assert torch.equal(folded.fold()(image), network(image))
     names = {name for name, _ in network.named_parameters()}
-    assert names - {name for name, _ in folded.named_parameters()} == dead(network)  # type: ignore[arg-type]
+    assert names - {name for name, _ in folded.named_parameters()} == dead(network)
 
 
 def test_fold_of_the_paper_saves_what_the_specification_says():
@@ -140,7 +140,7 @@ def test_takes_every_size_from_its_minimum(changes):
             network(torch.rand(1, 3, height, width))
 
 
-def test_a_batch_equals_its_pictures_one_by_one():
+def test_a_batch_equals_its_images_one_by_one():
     network = excite(tiny())
     images = torch.rand(3, 3, 35, 41)
     with torch.no_grad():
@@ -277,7 +277,7 @@ def test_a_wrong_argument_is_named_with_what_is_allowed(field, value, allowed):
 def test_exported_graph_agrees_in_openvino_at_every_size_it_allows(tmp_path):
     openvino = pytest.importorskip("openvino")
     pytest.importorskip("onnxscript")
-    network = excite(tiny(blocks=1, scales=2, width=3)).fold()  # type: ignore[operator]
+    network = excite(tiny(blocks=1, scales=2, width=3)).fold()
     multiple = network.size_multiple
     rows, columns = (multiple * torch.export.Dim(name, min=1, max=256) for name in ("h", "w"))
     example = torch.rand(1, 3, 3 * multiple, 2 * multiple)

@@ -75,7 +75,7 @@ def test_the_matlab_form_gives_what_the_specification_recorded():
     not (SHARED / "data/peers/ddn").is_dir(), reason=f"the weights are not at {SHARED}/data/peers"
 )
 @pytest.mark.parametrize("name", ["ddn/rainheavy", "ddn/rainlight", "semi/authors"])
-def test_published_files_are_read_and_may_be_turned_to_bgr(name):
+def test_published_files_are_read_and_may_be_read_as_bgr(name):
     path = SHARED / f"data/peers/{name}.pt"
     assert convert(path)[:2] == ("ddn", DDNConfig())
     image = torch.rand(1, 3, 20, 24)

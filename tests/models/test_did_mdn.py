@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def stored_weights(stored: np.lib.npyio.NpzFile, kind: str) -> dict[str, Tensor]
     flat, position, tensors = stored[f"{kind}_q"].astype(np.float32), 0, {}
     names, shapes = stored[f"{kind}_names"], stored[f"{kind}_shapes"]
     for name, shape, scale in zip(names, shapes, stored[f"{kind}_scales"], strict=True):
-        shape = [int(side) for side in shape if side]
+        shape = [int(length) for length in shape if length]
         values = flat[position : position + int(np.prod(shape))] * scale
         tensors[str(name)] = torch.from_numpy(values.reshape(shape))
         position += len(values)
@@ -75,7 +76,7 @@ def stored_weights(stored: np.lib.npyio.NpzFile, kind: str) -> dict[str, Tensor]
 @pytest.mark.parametrize(("statistics", "mode"), [("image", "train"), ("running", "eval")])
 def test_gives_what_the_authors_code_gives(kind, statistics: Statistics, mode):
     stored = np.load(FIXTURE)
-    network = (DerainNet if kind == "derain" else ResidualNet)(statistics).eval()
+    network: Any = (DerainNet if kind == "derain" else ResidualNet)(statistics).eval()
     network.load_state_dict(to_state(stored_weights(stored, kind), reading_of(network)))
     x, label = torch.from_numpy(stored["input"]), torch.from_numpy(stored["label"])
     with torch.no_grad():

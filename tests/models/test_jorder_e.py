@@ -58,7 +58,7 @@ def test_gives_what_the_authors_code_gives():
 
 
 @needs_weights
-def test_may_be_turned_to_bgr():
+def test_may_be_read_as_bgr():
     image = torch.rand(1, 3, 20, 24)
     rgb, bgr = (load_authors(WEIGHTS, order=order) for order in ("rgb", "bgr"))
     with torch.no_grad():

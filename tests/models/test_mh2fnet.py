@@ -208,14 +208,14 @@ def test_the_minimum_follows_the_streams() -> None:
     assert net(torch.rand(1, 3, 2, 2)).shape == (1, 3, 2, 2)
 
 
-def test_a_batch_gives_what_its_pictures_give_alone() -> None:
+def test_a_batch_gives_what_its_images_give_alone() -> None:
     net, images = network(), torch.rand(3, 3, 11, 14)
     with torch.no_grad():
         alone = torch.cat([net(image[None]) for image in images])
         assert (net(images) - alone).abs().max() < 1e-6
 
 
-def test_channels_last_and_mixed_precision_give_the_same_picture() -> None:
+def test_channels_last_and_mixed_precision_give_the_same_image() -> None:
     net, image = network(), torch.rand(2, 3, 20, 24)
     with torch.no_grad():
         expected = net(image)

@@ -242,8 +242,8 @@ def test_box_pyramid_averages_blocks_of_the_full_image() -> None:
     image = torch.rand(2, 3, 8, 12)
     levels = image_pyramid(image, 3, "box")
     assert torch.equal(levels[0], image)
-    for level, side in ((1, 2), (2, 4)):
-        blocks = image.numpy().reshape(2, 3, 8 // side, side, 12 // side, side)
+    for level, block in ((1, 2), (2, 4)):
+        blocks = image.numpy().reshape(2, 3, 8 // block, block, 12 // block, block)
         np.testing.assert_allclose(levels[level], blocks.mean((3, 5)), atol=1e-6)
 
 
@@ -260,7 +260,7 @@ def test_gaussian_pyramid_smooths_then_takes_every_second_pixel() -> None:
 
 
 @pytest.mark.parametrize("kind", ["box", "gaussian"])
-def test_pyramids_keep_a_flat_picture_at_any_size(kind: str) -> None:
+def test_pyramids_keep_a_flat_image_at_any_size(kind: str) -> None:
     for x in image_pyramid(torch.full((1, 3, 4, 8), 0.6), 3, kind):
         torch.testing.assert_close(x, torch.full_like(x, 0.6))
 
@@ -503,7 +503,7 @@ def test_any_size(variant: str, size: tuple[int, int]) -> None:
     assert output.isfinite().all()
 
 
-def test_padding_is_the_pictures_own_reflection_to_a_multiple_of_four() -> None:
+def test_padding_is_the_images_own_reflection_to_a_multiple_of_four() -> None:
     net, image = network(), torch.rand(1, 3, 13, 18)
     with torch.no_grad():
         padded = net(F.pad(image, (0, 2, 0, 3), mode="reflect"))
@@ -519,17 +519,17 @@ def test_the_exported_multiple_leaves_no_odd_size_inside() -> None:
             part.register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[0].shape[-2:]))
     net(torch.rand(1, 3, 16, 48))
     assert sizes
-    assert all(side % 2 == 0 for size in sizes for side in size)
+    assert all(length % 2 == 0 for size in sizes for length in size)
 
 
-def test_a_batch_gives_what_its_pictures_give_alone() -> None:
+def test_a_batch_gives_what_its_images_give_alone() -> None:
     net, images = network(), torch.rand(3, 3, 13, 16)
     with torch.no_grad():
         alone = torch.cat([net(image[None]) for image in images])
         assert (net(images) - alone).abs().max() < 1e-5
 
 
-def test_channels_last_and_mixed_precision_give_the_same_picture() -> None:
+def test_channels_last_and_mixed_precision_give_the_same_image() -> None:
     net, image = network(), torch.rand(2, 3, 16, 24)
     with torch.no_grad():
         expected = net(image)

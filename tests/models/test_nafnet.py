@@ -63,13 +63,13 @@ def reference_block(block: NAFBlock, x: Tensor) -> Tensor:
         padding = weight.shape[-1] // 2
         return F.conv2d(x, weight, weights[f"{name}.bias"], padding=padding, groups=groups)
 
-    y = conv("look.2", conv("look.1", norm("look.0", x)), groups=2 * channels)
+    y = conv("conv2", conv("conv1", norm("norm1", x)), groups=2 * channels)
     y = y[:, :channels] * y[:, channels:]
-    y = y * conv("look.4.weigh", y.mean((2, 3), keepdim=True))
-    x = x + weights["beta"] * conv("look.5", y)
-    y = conv("mix.1", norm("mix.0", x))
+    y = y * conv("sca.1", y.mean((2, 3), keepdim=True))
+    x = x + weights["beta"] * conv("conv3", y)
+    y = conv("conv4", norm("norm2", x))
     y = y[:, :channels] * y[:, channels:]
-    return x + weights["gamma"] * conv("mix.3", y)
+    return x + weights["gamma"] * conv("conv5", y)
 
 
 def reference(net: Any, image: Tensor) -> Tensor:
@@ -91,14 +91,14 @@ def reference(net: Any, image: Tensor) -> Tensor:
         x = x.view(n, c // 4, 2, 2, h, w).permute(0, 1, 4, 2, 5, 3)
         return x.reshape(n, c // 4, 2 * h, 2 * w)
 
-    x = net.first(image)
-    fine = run("encoder.0", 1, x)
-    middle = run("encoder.1", 2, F.conv2d(fine, net.downs[0].weight, net.downs[0].bias, stride=2))
-    x = run("middle", 1, F.conv2d(middle, net.downs[1].weight, net.downs[1].bias, stride=2))
-    x = run("decoder.0", 3, up(0, x) + middle)
-    x = run("decoder.1", 1, up(1, x) + fine)
+    x = net.intro(image)
+    fine = run("encoders.0", 1, x)
+    middle = run("encoders.1", 2, F.conv2d(fine, net.downs[0].weight, net.downs[0].bias, stride=2))
+    x = run("middle_blks", 1, F.conv2d(middle, net.downs[1].weight, net.downs[1].bias, stride=2))
+    x = run("decoders.0", 3, up(0, x) + middle)
+    x = run("decoders.1", 1, up(1, x) + fine)
     assert set(ran) == set(blocks)
-    return image + net.last(x)
+    return image + net.ending(x)
 
 
 def test_the_network_is_what_the_specification_says() -> None:
@@ -109,6 +109,20 @@ def test_the_network_is_what_the_specification_says() -> None:
         assert (expected - image).abs().max() > 0.1  # else the comparison says nothing
 
 
+def test_layers_have_the_authors_names() -> None:
+    """So that a checkpoint of megvii-research/NAFNet fits: its names, written out."""
+    block = [
+        "beta", "gamma", *(f"conv{i}.{kind}" for i in range(1, 6) for kind in ("weight", "bias")),
+        "sca.1.weight", "sca.1.bias", "norm1.weight", "norm1.bias", "norm2.weight", "norm2.bias",
+    ]  # fmt: skip
+    stages = ["encoders.0.0", "encoders.1.0", "middle_blks.0", "decoders.0.0", "decoders.1.0"]
+    plain = [f"{name}.{kind}" for name in ("intro", "ending", "downs.0", "downs.1")
+             for kind in ("weight", "bias")]  # fmt: skip
+    expected = {*plain, "ups.0.0.weight", "ups.1.0.weight"}
+    expected |= {f"{stage}.{name}" for stage in stages for name in block}
+    assert set(network(encoder_blocks=(1, 1), decoder_blocks=(1, 1)).state_dict()) == expected
+
+
 def test_blocks_start_as_the_identity() -> None:
     block, x = NAFBlock(8), torch.randn(2, 8, 5, 7)
     assert torch.equal(block(x), x)
@@ -116,8 +130,8 @@ def test_blocks_start_as_the_identity() -> None:
 
 def test_the_output_is_the_input_plus_a_residual() -> None:
     net, image = network(), torch.rand(1, 3, 9, 14)
-    nn.init.zeros_(net.last.weight)
-    nn.init.zeros_(net.last.bias)
+    nn.init.zeros_(net.ending.weight)
+    nn.init.zeros_(net.ending.bias)
     assert torch.equal(net(image), image)
 
 
@@ -148,7 +162,7 @@ def test_half_precision_loses_nothing_inside_the_norm(
     assert (result - expected).abs().max() < 4 * torch.finfo(half).eps  # the last rounding
 
 
-def test_mixed_precision_and_channels_last_give_the_same_picture() -> None:
+def test_mixed_precision_and_channels_last_give_the_same_image() -> None:
     net, image = network(), torch.rand(2, 3, 16, 24)
     with torch.no_grad():
         expected = net(image)
@@ -165,7 +179,7 @@ def test_any_size(size: tuple[int, int]) -> None:
     assert output.isfinite().all()
 
 
-def test_padding_is_the_pictures_own_reflection() -> None:
+def test_padding_is_the_images_own_reflection() -> None:
     net, image = network(), torch.rand(1, 3, 14, 15)
     assert net.size_multiple == 4
     with torch.no_grad():
@@ -173,7 +187,7 @@ def test_padding_is_the_pictures_own_reflection() -> None:
         assert (net(image) - padded[..., :14, :15]).abs().max() < 1e-6
 
 
-def test_a_batch_gives_what_its_pictures_give_alone() -> None:
+def test_a_batch_gives_what_its_images_give_alone() -> None:
     net, images = network(), torch.rand(3, 3, 10, 12)
     with torch.no_grad():
         alone = torch.cat([net(image[None]) for image in images])

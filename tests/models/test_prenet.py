@@ -60,7 +60,7 @@ def test_estimates_are_those_of_fewer_stages_and_the_last_is_the_output():
     assert not torch.equal(estimates[2], estimates[3])
 
 
-def test_every_stage_reads_the_rainy_picture_the_last_estimate_and_the_memory():
+def test_every_stage_reads_the_rainy_image_the_last_estimate_and_the_memory():
     network = tiny(stages=3)
     inputs: list[Tensor] = []
     network.first.register_forward_hook(lambda _, args, __: inputs.append(args[0]))
@@ -76,7 +76,7 @@ def test_every_stage_reads_the_rainy_picture_the_last_estimate_and_the_memory():
     assert memories == [None, states[0], states[1]]
 
 
-def test_adds_what_it_predicts_to_the_rainy_picture():
+def test_adds_what_it_predicts_to_the_rainy_image():
     network = tiny()
     nn.init.zeros_(network.last.weight)
     nn.init.constant_(network.last.bias, -0.25)  # type: ignore[arg-type]
@@ -112,7 +112,7 @@ def test_far_pixels_do_not_matter():
         assert not torch.allclose(network(image[..., :16])[..., 9:], network(image)[..., 9:16])
 
 
-def test_a_batch_equals_its_pictures_one_by_one():
+def test_a_batch_equals_its_images_one_by_one():
     network = tiny()
     images = torch.rand(3, 3, 13, 11)
     with torch.no_grad():

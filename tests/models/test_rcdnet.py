@@ -87,9 +87,9 @@ def test_the_simple_names_hold_the_same_network(tmp_path):
         same = load_authors(tmp_path / "simple.pth", order="rgb")
         assert torch.equal(same(image), expected)
         # As published it reads BGR.
-        turned = load_authors(tmp_path / "simple.pth")
-        torch.testing.assert_close(turned(image.flip(1)).flip(1), expected, atol=1e-5, rtol=0)
-    assert (turned(image) - expected).abs().max() > 1e-3
+        swapped = load_authors(tmp_path / "simple.pth")
+        torch.testing.assert_close(swapped(image.flip(1)).flip(1), expected, atol=1e-5, rtol=0)
+    assert (swapped(image) - expected).abs().max() > 1e-3
 
 
 def test_finding_rain_maps_is_the_transpose_of_making_rain():

@@ -53,7 +53,7 @@ def test_gives_what_the_authors_code_gives(name):
     assert convert(path)[:2] == ("rescan", RESCANConfig())
     network = load_authors(path)
     assert isinstance(network, RESCAN)
-    with torch.no_grad():  # theirs is BGR, and ours was turned round on the way in
+    with torch.no_grad():  # theirs is BGR, and ours was converted to RGB
         rains = torch.cat(network.rains(image.flip(1))).flip(1)
         torch.testing.assert_close(rains, rain, atol=1e-5, rtol=0)
         torch.testing.assert_close(network(image.flip(1)).flip(1), output, atol=1e-5, rtol=0)

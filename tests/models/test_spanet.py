@@ -44,7 +44,7 @@ def test_gives_what_the_authors_code_gives(name):
     assert convert(path)[:2] == ("spanet", SPANetConfig())
     network = load_authors(path)
     assert isinstance(network, SPANet)
-    with torch.no_grad():  # theirs is BGR, and ours was turned round on the way in
+    with torch.no_grad():  # theirs is BGR, and ours was converted to RGB
         derained, maps = network.derain(image.flip(1))
     torch.testing.assert_close(derained.flip(1), output, atol=1e-5, rtol=0)
     torch.testing.assert_close(maps[0], mask, atol=1e-5, rtol=0)

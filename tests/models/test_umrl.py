@@ -51,8 +51,8 @@ def test_gives_what_the_authors_code_gives(statistics, suffix):
 
 
 @pytest.mark.skipif(not WEIGHTS.is_file(), reason=f"the authors' weights are not at {WEIGHTS}")
-def test_its_colours_are_not_turned_round():
-    with pytest.raises(ValueError, match="umrl cannot be turned from BGR to RGB"):
+def test_its_channels_cannot_be_swapped():
+    with pytest.raises(ValueError, match="umrl cannot be converted from BGR to RGB"):
         load_authors(WEIGHTS, order="bgr")
 
 

@@ -1,4 +1,4 @@
-"""Averages over windows: what a picture holds far away changes nothing, so tiles do not show."""
+"""Averages over windows: what an image holds far away changes nothing, so tiles do not show."""
 
 from pathlib import Path
 
@@ -10,9 +10,8 @@ torch = pytest.importorskip("torch")
 from derain import engines  # noqa: E402
 from derain.models import build  # noqa: E402
 from derain.models.blocks import attend  # noqa: E402
-from derain.restore import Restorer  # noqa: E402
-from derain.weights import catalog  # noqa: E402
-from derain.weights.files import load_network  # noqa: E402
+from derain.restore import Restorer, overlap_for  # noqa: E402
+from derain.weights.files import describe, load_network  # noqa: E402
 from derain.weights.record import Record  # noqa: E402
 
 WINDOW = 64
@@ -36,8 +35,7 @@ def windowed(name, **options):
             torch.nn.init.normal_(parameter, std=10)
         if key.endswith("channel.weigh.0.bias"):  # so that their ReLUs let something through
             torch.nn.init.constant_(parameter, 3)
-    record = Record("test", name, options, network.size_multiple, network.minimum_size)  # type: ignore[arg-type]
-    return network, record
+    return network, describe(network, "test", name, options)
 
 
 def restorer(network, record):
@@ -48,15 +46,15 @@ def restorer(network, record):
 
 
 def tiles_against_whole(network, record, size):
-    picture = np.random.default_rng(0).random((*size, 3), np.float32)
-    picture[:, : size[1] // 3] *= 0.2  # so that means differ from place to place
+    image = np.random.default_rng(0).random((*size, 3), np.float32)
+    image[:, : size[1] // 3] *= 0.2  # so that means differ from place to place
     call = restorer(network, record)
-    whole, tiled = call(picture, tile="off"), call(picture, tile=448)
+    whole, tiled = call(image, tile="off"), call(image, tile=448)
     return np.abs(whole - tiled).max()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_tiles_give_what_the_whole_picture_gives(family):
+def test_tiles_give_what_the_whole_image_gives(family):
     size = (150, 803)  # in tiles of 448 and no multiple of anything
     network, record = windowed(family, **FAMILIES[family])
     assert tiles_against_whole(network, record, size) < 1e-3
@@ -66,11 +64,25 @@ def test_tiles_give_what_the_whole_picture_gives(family):
     assert tiles_against_whole(network, record, size) > 1e-5  # the test would notice
 
 
-def test_tiles_of_the_shipped_weights_give_what_the_whole_picture_gives():
-    trained, record = load_network(catalog.find("mspfn-lite", "torch"))
+def test_tiles_of_a_network_without_attention_give_what_the_whole_image_gives():
+    torch.manual_seed(0)
+    network = build("prenet", width=8, blocks=2).eval()
+    record = describe(network, "test", "prenet", {"width": 8, "blocks": 2})
+    assert overlap_for(record, 448) == (2 * 21 - 16 + 16, 21 - 8)  # a radius of 6 (3 + 2 2) / 2
+    assert tiles_against_whole(network, record, (150, 803)) < 1e-4
+
+
+def test_a_record_that_says_nothing_of_tiles_means_the_whole_image():
+    """As in the files of 0.1.0, whose tiles must stay where they are."""
+    for size, overlap in ((1024, (64, 16)), (128, (64, 16)), (64, (32, 8))):
+        assert overlap_for(Record("old", "dcsfn-small"), size) == overlap
+
+
+def test_tiles_of_the_shipped_weights_give_what_the_whole_image_gives():
+    trained, _ = load_network(engines.find_model("mspfn-lite", "torch"))
     network = build("mspfn-lite", window=WINDOW).eval()
     network.load_state_dict(trained.state_dict())
-    record = Record("test", "mspfn-lite", {"window": WINDOW}, record.size_multiple)
+    record = describe(network, "test", "mspfn-lite", {"window": WINDOW})
     assert tiles_against_whole(network, record, (150, 803)) < 1e-3
 
 
@@ -87,7 +99,7 @@ def test_training_averages_over_the_whole_crop(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("size", [(4, 4), (17, 30), (40, 129)])
-def test_pictures_may_be_smaller_than_a_window(family, size):
+def test_images_may_be_smaller_than_a_window(family, size):
     network, _ = windowed(family, **FAMILIES[family])
     with torch.inference_mode():
         result = network(torch.rand(1, 3, *size))
@@ -95,11 +107,11 @@ def test_pictures_may_be_smaller_than_a_window(family, size):
     assert result.isfinite().all()
 
 
-@pytest.mark.parametrize(("step", "side"), [(1, 160), (4, 40), (16, 10), (32, 8)])
-def test_a_window_averages_what_it_covers_and_nothing_else(step, side):
-    x = torch.rand(1, 2, side, side)
+@pytest.mark.parametrize(("step", "size"), [(1, 160), (4, 40), (16, 10), (32, 8)])
+def test_a_window_averages_what_it_covers_and_nothing_else(step, size):
+    x = torch.rand(1, 2, size, size)
     means = attend(x, lambda m: m, 96, step) / x
-    middle = side // 2
+    middle = size // 2
     reach = 96 // 2 // step + 16 // step + 1
     far = x.clone()
     far[..., middle + reach :] = 0
@@ -128,9 +140,9 @@ def test_a_window_goes_through_a_file_and_export(tmp_path: Path):
     loaded, record = load_network(tmp_path / "a.safetensors")
     assert record.options["window"] == WINDOW
     to_onnx(tmp_path / "a.onnx", loaded, record)
-    picture = np.random.default_rng(0).random((70, 200, 3), np.float32)
+    image = np.random.default_rng(0).random((70, 200, 3), np.float32)
     results = [
-        derain.load(tmp_path / name, device="cpu", precision="f32")(picture)
+        derain.load(tmp_path / name, device="cpu", precision="f32")(image)
         for name in ("a.onnx", "a.safetensors")
     ]
     assert np.abs(results[0] - results[1]).max() < 1e-5

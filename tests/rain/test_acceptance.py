@@ -1,4 +1,4 @@
-"""Section 10 of the specification: the statistics of made rain beside Rain100H's."""
+"""Section 10 of the specification: the statistics of synthetic rain beside Rain100H's."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def read(path: Path) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CLEAN.is_dir(), reason=f"needs the clean Rain100H pictures in {CLEAN}")
+@pytest.mark.skipif(not CLEAN.is_dir(), reason=f"needs the clean Rain100H images in {CLEAN}")
 def test_rain100h_is_like_the_real_set():
     files = sorted(CLEAN.glob("*.png"))
     measured = measure(
@@ -39,7 +39,7 @@ def test_method_finds_the_published_statistics_of_the_real_pairs():
 
 
 @pytest.mark.slow
-def test_shape_of_the_rain_is_like_the_real_set_without_any_picture():
+def test_shape_of_the_rain_is_like_the_real_set_without_any_image():
     """On a dark plane, so that it runs anywhere: directions, lengths and widths."""
     dark = np.full((320, 480, 3), 60, np.uint8)
     measured = measure((RainSynthesizer(seed=s)(dark).rainy, dark) for s in range(1, 41))

@@ -7,7 +7,7 @@ from derain.rain.statistics import dominant_angle, orientation
 
 CLEAN = data.coffee()[:200, :200]
 BLACK = np.zeros((200, 200), np.uint8)
-STILL = {"layers": 1, "mirror_share": 0, "rotation": 0, "zoom": 1, "amplitude": 1}
+STILL = {"layers": 1, "mirror_probability": 0, "rotation": 0, "zoom": 1, "amplitude": 1}
 
 
 def angle_of(rain: np.ndarray) -> float:
@@ -29,21 +29,33 @@ def test_given_layers_are_summed_and_scaled():
 
 
 def test_rotation_turns_the_rain():
-    still = {"augment_share": 1, "zoom": 1, "mirror_share": 0, "bar_share": 0, "angle": 90}
+    still = {
+        "augment_probability": 1,
+        "zoom": 1,
+        "mirror_probability": 0,
+        "bar_probability": 0,
+        "angle": 90,
+    }
     for turn in (-15, 15):
         synth = RainSynthesizer("rain100l", {**still, "rotation": turn, "mean": 0.03})
         assert angle_of(synth(BLACK, index=1).rain) == pytest.approx(90 + turn, abs=2.5)
 
 
 def test_mirror_turns_the_angle_round():
-    plain = {"augment_share": 1, "zoom": 1, "rotation": 0, "bar_share": 0, "angle": 70}
-    synth = RainSynthesizer("rain100l", {**plain, "mirror_share": 1, "mean": 0.03})
+    plain = {"augment_probability": 1, "zoom": 1, "rotation": 0, "bar_probability": 0, "angle": 70}
+    synth = RainSynthesizer("rain100l", {**plain, "mirror_probability": 1, "mean": 0.03})
     assert angle_of(synth(BLACK, index=1).rain) == pytest.approx(110, abs=2.5)
 
 
 @pytest.mark.parametrize("zoom", [0.7, 1.4, 4.0])
 def test_varied_rain_has_no_empty_corners_and_keeps_its_mean(zoom):
-    overrides = {"augment_share": 1, "zoom": zoom, "rotation": 15, "amplitude": 1, "mean": 0.1}
+    overrides = {
+        "augment_probability": 1,
+        "zoom": zoom,
+        "rotation": 15,
+        "amplitude": 1,
+        "mean": 0.1,
+    }
     synth = RainSynthesizer("rain100h", overrides)
     mean = np.mean([synth(BLACK, index=i).rain for i in range(20)], axis=0)
     corners = [mean[:50, :50], mean[:50, -50:], mean[-50:, :50], mean[-50:, -50:]]
@@ -51,8 +63,8 @@ def test_varied_rain_has_no_empty_corners_and_keeps_its_mean(zoom):
     assert all(corner.mean() > 0.07 for corner in corners)
 
 
-def test_robust_draws_rain_larger_on_larger_pictures():
-    synth = RainSynthesizer("robust", {"augment_share": 1, "size_share": 1})
+def test_robust_draws_rain_larger_on_larger_images():
+    synth = RainSynthesizer("robust", {"augment_probability": 1, "size_exponent": 1})
     small, large = (
         np.mean([synth(BLACK, index=i, full_size=full).rain.std() for i in range(30)])
         for full in [(200, 200), (4000, 6000)]

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from derain.rain.folder import read_layers, synthesize_folder
+from derain.rain.folder import synthesize_folder
+from derain.rain.layers import read_layers
 from derain.rain.presets import MIXTURES, PRESETS
 from derain.rain.sheet import contact_sheet
 
@@ -32,7 +33,7 @@ def test_writes_pairs_that_obey_the_law(clean, tmp_path):
     records = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
     assert [r["file"] for r in records][-1] == "more/grey_2.png"
     assert len({r["index"] for r in records}) == 6
-    assert {(r["preset"], r["seed"], r["gt"]) for r in records} == {("rain100h", 3, "veiled")}
+    assert {(r["preset"], r["seed"], r["target"]) for r in records} == {("rain100h", 3, "hazy")}
     for record in records:
         rainy, target, rain = (
             np.asarray(Image.open(out / folder / record["file"])).astype(int)
@@ -79,21 +80,21 @@ def test_a_growing_folder_keeps_its_rain(clean, tmp_path):
     assert all(after[name] == code for name, code in before.items() if name.endswith(".png"))
 
 
-def test_bad_pictures_are_listed_and_the_rest_is_done(clean, tmp_path):
-    (clean / "broken.png").write_bytes(b"no picture")
+def test_bad_images_are_listed_and_the_rest_is_done(clean, tmp_path):
+    (clean / "broken.png").write_bytes(b"no image")
     Image.fromarray(np.zeros((10, 200), np.uint8)).save(clean / "strip.png")
     Image.fromarray(np.zeros((40, 40), np.uint16)).save(clean / "deep.png")
     Image.fromarray(data.chelsea()[:50, :70]).save(clean / "cat.png")
     result = synthesize_folder(clean, tmp_path / "out")
     reasons = {Path(name).name: reason for name, reason in result.failed.items()}
-    assert result.written == 3
-    assert reasons.keys() == {"broken.png", "strip.png", "deep.png", "cat.png"}
+    assert result.written == 4  # 16 bits are rounded to 8
+    assert reasons.keys() == {"broken.png", "strip.png", "cat.png"}
     assert "200x10" in reasons["strip.png"]
-    assert "8 bits" in reasons["deep.png"]
+    assert "broken.png: not an image" in reasons["broken.png"]
     assert "cat.jpg" in reasons["cat.png"]
 
 
-def test_one_picture_and_progress(clean, tmp_path):
+def test_one_image_and_progress(clean, tmp_path):
     calls = []
     synthesize_folder(
         clean / "coffee.png", tmp_path / "out", count=3, progress=lambda *call: calls.append(call)
@@ -113,7 +114,7 @@ def test_output_inside_the_input_is_refused(clean):
 
 
 def test_missing_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
+    with pytest.raises(ValueError, match="nowhere"):
         synthesize_folder(tmp_path / "nowhere", tmp_path / "out")
 
 
@@ -126,9 +127,9 @@ def test_contact_sheet_shows_every_preset():
     sheet = contact_sheet(data.coffee(), width=90)
     cells = 1 + len(PRESETS) + len(MIXTURES)
     assert sheet.shape == (-(-cells // 3) * (60 + 22), 270, 3)
-    pictures = {
+    images = {
         sheet[y + 22 : y + 82, x : x + 90].tobytes()
         for y in range(0, sheet.shape[0], 82)
         for x in (0, 90, 180)
     }
-    assert len(pictures) == cells
+    assert len(images) == cells

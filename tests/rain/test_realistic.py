@@ -7,27 +7,29 @@ from derain.rain.realistic import ambient, jpeg
 from derain.rain.window import Window, place, smooth_field
 
 CLEAN = data.coffee()
-QUIET = {"intensity": 0, "sensor_noise": 0, "jpeg_share": 0}
+QUIET = {"intensity": 0, "sensor_noise": 0, "jpeg_probability": 0}
 
 
-def test_without_streaks_and_sensor_the_picture_is_the_veiled_target():
+def test_without_streaks_and_sensor_the_image_is_the_veiled_target():
     for preset in ("real", "real-night"):
         sample = RainSynthesizer(preset, QUIET)(CLEAN)
         assert np.abs(sample.rainy.astype(int) - sample.target).max() <= 1
 
 
 def test_clean_target_is_the_photograph():
-    veiled = RainSynthesizer("real", seed=2)(CLEAN)
-    clean = RainSynthesizer("real", seed=2, gt="clean")(CLEAN)
-    assert (clean.rainy == veiled.rainy).all()
+    hazy = RainSynthesizer("real", seed=2)(CLEAN)
+    clean = RainSynthesizer("real", seed=2, target="clean")(CLEAN)
+    assert (clean.rainy == hazy.rainy).all()
     assert (clean.target == CLEAN).all()
-    assert not (veiled.target == CLEAN).all()
+    assert not (hazy.target == CLEAN).all()
 
 
 def test_the_veil_thickens_with_depth():
     depth = np.tile(np.linspace(0, 1, 300, dtype=np.float32), (200, 1))
     black = np.zeros((200, 300, 3), np.uint8)
-    synth = RainSynthesizer("real", {**QUIET, "night_share": 0, "day_veil": 1, "day_airlight": 0.8})
+    synth = RainSynthesizer(
+        "real", {**QUIET, "night_probability": 0, "day_haze": 1, "day_airlight": 0.8}
+    )
     target = synth(black, depth=depth).target.astype(float) / 255
     assert np.diff(target[100, :, 0]).min() >= 0
     assert target[100, 0] == pytest.approx(0, abs=0.01)
@@ -42,11 +44,11 @@ def test_wrong_depth_is_refused():
 
 
 def test_night_is_darker_than_day_and_is_drawn_in_a_fifth_of_real():
-    day = RainSynthesizer("real", {"night_share": 0})
+    day = RainSynthesizer("real", {"night_probability": 0})
     night = RainSynthesizer("real-night")
-    pictures = range(8)
-    assert np.mean([night(CLEAN, index=i).rainy.mean() for i in pictures]) < 0.6 * np.mean(
-        [day(CLEAN, index=i).rainy.mean() for i in pictures]
+    images = range(8)
+    assert np.mean([night(CLEAN, index=i).rainy.mean() for i in images]) < 0.6 * np.mean(
+        [day(CLEAN, index=i).rainy.mean() for i in images]
     )
     real = RainSynthesizer("real")
     times = [real(CLEAN[:8, :8], index=i).params["time"] for i in range(300)]
@@ -55,18 +57,18 @@ def test_night_is_darker_than_day_and_is_drawn_in_a_fifth_of_real():
 
 def test_lamps_light_the_rain_around_them():
     grey = np.full((200, 300, 3), 128, np.uint8)
-    quiet = {"sensor_noise": 0, "jpeg_share": 0, "camera_blur_share": 0}
+    quiet = {"sensor_noise": 0, "jpeg_probability": 0, "camera_blur_probability": 0}
     dark = RainSynthesizer("real-night", {**quiet, "lamps": 0})(grey, index=1)
     lit = RainSynthesizer("real-night", {**quiet, "lamps": 3, "lamp_power": 0.6})(grey, index=1)
     assert lit.target.mean() > 1.1 * dark.target.mean()
     assert np.ptp(lit.target[..., 0].astype(int)) > 2 * np.ptp(dark.target[..., 0].astype(int))
 
 
-def test_rain_grows_with_the_picture():
+def test_rain_grows_with_the_image():
     """0.2 and 24 megapixels: similar brightness, streaks in proportion."""
     lengths, means = [], []
     for full in [(365, 548), (4000, 6000)]:
-        synth = RainSynthesizer("real", {"exposure": 1, "intensity": 1, "very_near_share": 0})
+        synth = RainSynthesizer("real", {"exposure": 1, "intensity": 1, "very_near_probability": 0})
         samples = [synth(CLEAN[:256, :256], index=i, full_size=full) for i in range(20)]
         lengths.append(samples[0].params["streaks"][0]["length"])
         means.append(np.mean([s.rain.mean() for s in samples]))
@@ -100,7 +102,7 @@ def test_a_crop_sees_its_part_of_a_field():
     assert fields[0].max() <= 1
 
 
-def test_a_crop_is_placed_inside_its_picture():
+def test_a_crop_is_placed_inside_its_image():
     rng = np.random.default_rng(0)
     windows = [place((10, 20), (30, 20), rng) for _ in range(50)]
     assert {w.left for w in windows} == {0}
@@ -109,13 +111,13 @@ def test_a_crop_is_placed_inside_its_picture():
 
 
 def test_ambient_light_is_smooth_and_keeps_the_mean():
-    picture = CLEAN.astype(np.float32) / 255
-    around = ambient(picture, 1.0)
-    assert around.mean() == pytest.approx(picture.mean(), rel=0.02)
-    assert np.abs(np.diff(around, axis=1)).max() < 0.1 * np.abs(np.diff(picture, axis=1)).max()
+    image = CLEAN.astype(np.float32) / 255
+    around = ambient(image, 1.0)
+    assert around.mean() == pytest.approx(image.mean(), rel=0.02)
+    assert np.abs(np.diff(around, axis=1)).max() < 0.1 * np.abs(np.diff(image, axis=1)).max()
 
 
-def test_jpeg_of_high_quality_is_nearly_the_picture_with_its_colours_in_order():
-    picture = CLEAN.astype(np.float32) / 255
-    assert np.abs(jpeg(picture, 97) - picture).mean() < 0.01
-    assert np.abs(jpeg(picture, 10) - picture).mean() > 0.015
+def test_jpeg_of_high_quality_is_nearly_the_image_with_its_colours_in_order():
+    image = CLEAN.astype(np.float32) / 255
+    assert np.abs(jpeg(image, 97) - image).mean() < 0.01
+    assert np.abs(jpeg(image, 10) - image).mean() > 0.015

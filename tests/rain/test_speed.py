@@ -9,7 +9,7 @@ from derain.rain import MIXTURES, PRESETS, RainSynthesizer
 
 
 def per_second(preset: str, image: np.ndarray, count: int) -> float:
-    """Pictures per second of processor time, which other programs do not disturb, on one core."""
+    """Images per second of processor time, which other programs do not disturb, on one core."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     synth = RainSynthesizer(preset)
@@ -26,5 +26,5 @@ def test_fifty_patches_a_second(preset):
     assert per_second(preset, data.coffee()[:96, :96], 40) >= 50
 
 
-def test_five_heavy_pictures_a_second():
+def test_five_heavy_images_a_second():
     assert per_second("rain100h", data.coffee()[:321, :481], 8) >= 5

@@ -34,8 +34,8 @@ def test_same_bytes_in_another_process():
 
 
 @pytest.mark.parametrize("preset", ALL)
-def test_float_input_gives_the_same_picture_before_rounding(preset):
-    synth = RainSynthesizer(preset, {"jpeg_share": 0} if preset.startswith("real") else None)
+def test_float_input_gives_the_same_image_before_rounding(preset):
+    synth = RainSynthesizer(preset, {"jpeg_probability": 0} if preset.startswith("real") else None)
     levels = synth(CLEAN).rainy
     values = synth(CLEAN / 255).rainy
     assert values.dtype == np.float64
@@ -44,7 +44,7 @@ def test_float_input_gives_the_same_picture_before_rounding(preset):
 
 @pytest.mark.parametrize("preset", ALL)
 @pytest.mark.parametrize("shape", [(8, 8, 3), (1, 50), (50, 1, 3), (1, 1), (40, 30)])
-def test_small_and_grey_pictures_keep_their_kind(preset, shape):
+def test_small_and_grey_images_keep_their_kind(preset, shape):
     image = np.full(shape, 100, np.uint8)
     for index in range(3):
         sample = RainSynthesizer(preset)(image, index=index, full_size=(3000, 4000))
@@ -55,14 +55,14 @@ def test_small_and_grey_pictures_keep_their_kind(preset, shape):
 
 
 @pytest.mark.parametrize("preset", ["rain100h", "rain1200-light", "photoshop-heavy"])
-def test_grey_picture_gets_the_same_rain_as_colour(preset):
+def test_grey_image_gets_the_same_rain_as_colour(preset):
     grey = CLEAN[..., 1]
     colour = np.repeat(grey[..., None], 3, axis=2)
     synth = RainSynthesizer(preset)
     assert (synth(grey).rainy == synth(colour).rainy[..., 0]).all()
 
 
-def test_no_rain_leaves_the_picture():
+def test_no_rain_leaves_the_image():
     for preset in ("rain100l", "rain100h", "rain1200-heavy"):
         assert (RainSynthesizer(preset, {"mean": 0})(CLEAN).rainy == CLEAN).all()
 
@@ -76,7 +76,7 @@ def test_layer_has_the_wanted_mean(preset):
     )
 
 
-def test_benchmark_target_is_the_clean_picture():
+def test_benchmark_target_is_the_clean_image():
     target = RainSynthesizer("rain100h")(CLEAN).target
     assert (target == CLEAN).all()
     assert not np.shares_memory(target, CLEAN)
@@ -110,7 +110,7 @@ def test_mixture_has_its_shares():
 
 
 def test_override_holds_number_or_range():
-    synth = RainSynthesizer("rain100l", {"angle": 60, "peak": (0.2, 0.21), "bar_share": 0})
+    synth = RainSynthesizer("rain100l", {"angle": 60, "peak": (0.2, 0.21), "bar_probability": 0})
     for index in range(20):
         params = synth(CLEAN, index=index).params
         assert params["angle"] == 60
@@ -118,11 +118,11 @@ def test_override_holds_number_or_range():
 
 
 def test_override_of_a_mixture_reaches_the_presets_that_have_it():
-    synth = RainSynthesizer("mspfn-train", {"bar_share": 1})
+    synth = RainSynthesizer("mspfn-train", {"bar_probability": 1})
     drawn = [synth(CLEAN, index=index).params for index in range(30)]
-    shares = [p["bar_share"] for p in drawn if "bar_share" in p]
-    assert shares
-    assert all(np.all(np.array(share) == 1) for share in shares)
+    probabilities = [p["bar_probability"] for p in drawn if "bar_probability" in p]
+    assert probabilities
+    assert all(np.all(np.array(probability) == 1) for probability in probabilities)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_every_range_of_every_preset_lies_within_the_limits():
         (np.full((8, 8), np.nan), "nan"),
     ],
 )
-def test_wrong_picture_is_refused(image, error):
+def test_wrong_image_is_refused(image, error):
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is compared below
         RainSynthesizer()(image)
     assert error in str(caught.value)
@@ -172,7 +172,7 @@ def test_wrong_arguments_are_refused():
         RainSynthesizer("drizzle")
     with pytest.raises(ValueError, match="seed"):
         RainSynthesizer(seed=-1)
-    with pytest.raises(ValueError, match=r"gt.*veiled"):
-        RainSynthesizer(gt="dry")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"target.*hazy"):
+        RainSynthesizer(target="dry")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="full_size"):
         RainSynthesizer()(CLEAN, full_size=(50, 500))

@@ -1,4 +1,4 @@
-"""A network and pictures so small that a run takes seconds."""
+"""A network and images so small that a run takes seconds."""
 
 import cv2
 import numpy as np

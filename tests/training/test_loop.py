@@ -9,15 +9,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from derain.metrics import psnr  # noqa: E402
 from derain.training.checkpoint import checkpoints, load_checkpoint  # noqa: E402
-from derain.training.feed import read_sources  # noqa: E402
-from derain.training.loop import Settings, train  # noqa: E402
+from derain.training.loop import TrainingSettings, train  # noqa: E402
 from derain.training.recipe import StageRecipe, read_recipe  # noqa: E402
-from derain.training.validation import input_psnr  # noqa: E402
+from derain.training.sources import read_sources  # noqa: E402
 from derain.weights.files import load_network  # noqa: E402
 
-ALWAYS = Settings("cpu", checkpoint_minutes=0, workers=1)
-QUICK = Settings("cpu", workers=0)
+ALWAYS = TrainingSettings("cpu", checkpoint_minutes=0, workers=1, onnx=False)
+QUICK = TrainingSettings("cpu", workers=0, onnx=False)
 
 
 class Killed(Exception):
@@ -65,13 +65,16 @@ def test_a_resumed_run_ends_in_the_same_weights_bit_for_bit(data, recipe, tmp_pa
 
 
 def test_training_improves_on_the_input(data, recipe, tmp_path):
-    _, held_out = read_sources(recipe, data, tmp_path)
-    assert len(held_out) == recipe.data.validation
+    _, validation = read_sources(recipe, data, tmp_path)
+    assert len(validation) == recipe.data.validation
     seen = []
     longer = dataclasses.replace(recipe, steps=150)
     train(longer, data, tmp_path / "run", QUICK, on_step=seen.append)
     assert seen[-1].loss < seen[0].loss
-    assert seen[-1].psnr > input_psnr(held_out) + 1
+    rainy = np.mean(
+        [psnr(p.rainy, p.clean, protocol="rgb") for p, _ in validation if p.rainy is not None]
+    )
+    assert seen[-1].psnr > rainy + 1
 
 
 def test_a_time_budget_ends_the_run_with_weights_and_a_finished_schedule(data, recipe, tmp_path):
@@ -92,8 +95,10 @@ def test_the_folder_tells_what_the_run_was(data, recipe, tmp_path):
     assert environment["data"] == str(data)
     assert [load_checkpoint(p)["step"] for p in checkpoints(run / "checkpoints")] == [8, 7]
     best = load_checkpoint(run / "checkpoints" / "best.pt")
-    values = [float(row["held_out_psnr_rgb"]) for row in rows(run) if row["held_out_psnr_rgb"]]
+    values = [float(row["validation_psnr_rgb"]) for row in rows(run) if row["validation_psnr_rgb"]]
     assert best["psnr"] == pytest.approx(max(values), abs=1e-3)
+    kinds = [float(row["validation_psnr_rgb/rain100h"]) for row in rows(run)]
+    assert kinds == values  # there is one kind
     assert (run / "samples" / "100.jpg").stat().st_size > 1000
 
 
@@ -143,7 +148,7 @@ def test_a_loss_that_is_not_finite_is_retried_once_at_half_the_rate(data, recipe
     remarks = []
     with pytest.raises(FloatingPointError, match="again after going on at half") as error:
         train(mad, data, run, QUICK, on_step=lambda p: remarks.append(p.remark))
-    assert any("going on from step-000000000.pt at half the rate" in r for r in remarks)
+    assert any("going on from step-000000000.pt at half the learning rate" in r for r in remarks)
     saved = sorted(run.glob("bad-batch-*.npz"))
     assert saved
     assert saved[0].name in str(error.value)
@@ -167,7 +172,7 @@ def test_the_batch_saved_is_the_one_that_the_step_saw(data, recipe, tmp_path):
 def test_a_used_folder_is_not_written_over(data, recipe, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "precious").write_text("x")
-    with pytest.raises(ValueError, match=r"not empty; .*--resume"):
+    with pytest.raises(ValueError, match=r"not empty; .*resume the run"):
         train(recipe, data, tmp_path / "run", QUICK)
 
 
@@ -181,6 +186,28 @@ def test_a_damaged_checkpoint_costs_only_what_came_after_the_one_before(data, re
     train(recipe, data, run, ALWAYS, resume=True, on_step=lambda p: remarks.append(p.remark))
     assert "step-000000008.pt: damaged checkpoint" in remarks[0]
     assert same(whole, weights(run))
+
+
+def test_a_checkpoint_of_another_network_is_named(data, recipe, tmp_path):
+    run = tmp_path / "run"
+    train(recipe, data, run, QUICK)
+    other = dataclasses.replace(recipe, options={**recipe.options, "width": 16})
+    words = r"step-000000008.pt: the checkpoint's network is not the recipe's: size mismatch for"
+    with pytest.raises(ValueError, match=words):
+        train(other, data, run, QUICK, resume=True)
+
+
+def test_the_best_checkpoint_is_chosen_by_kinds_that_count_the_same(data, recipe, tmp_path):
+    """Three kinds of clean images would outvote one of heavy rain."""
+    from derain.training.validation import Validation, mean_by_kind
+
+    easy, hard = (
+        Validation(float(np.mean(values)), mean_by_kind(values, ["drizzle"] * 3 + ["heavy"]), [])
+        for values in ([40.0, 40.0, 40.0, 20.0], [39.0, 39.0, 39.0, 22.0])
+    )
+    assert easy.psnr > hard.psnr
+    assert easy.by_kind == {"drizzle": 40, "heavy": 20}
+    assert (easy.balanced, hard.balanced) == (30, 30.5)
 
 
 def test_resuming_from_nothing_is_named(data, recipe, tmp_path):

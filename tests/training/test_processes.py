@@ -102,7 +102,7 @@ main()
     )
     assert process.returncode == 1
     assert "not saved: File too large; training goes on" in process.stderr
-    assert "make room and go on with --resume" in process.stderr
+    assert "make room and resume the run; go on with: derain train --resume" in process.stderr
     assert "Traceback" not in process.stderr
     assert {path.name: path.read_bytes() for path in checkpoints(run / "checkpoints")} == before
     assert not list(run.rglob("*.partial"))

@@ -59,6 +59,10 @@ def test_values_arrive_with_their_types(tmp_path):
         ("steps = 10", "steps = 10\nloss = 3", "loss must be a table"),
         ("steps = 10", "steps = ", "not a TOML file"),
         ("steps = 10", "steps = true", "steps must be of type int"),
+        ('name = "x"', 'name = "../../x"', "name must be of letters, digits.*'../../x'"),
+        ('name = "x"', 'name = "/tmp/x"', "name must be of letters, digits.*'/tmp/x'"),
+        ('name = "x"', 'name = ".."', "name must be of letters, digits.*a letter or digit first"),
+        ('name = "x"', 'name = ""', "name must be of letters, digits"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, old, new, words):
@@ -76,14 +80,14 @@ def test_a_missing_recipe_is_named(tmp_path):
 
 def test_a_cosine_warms_up_peaks_and_ends_low():
     schedule = ScheduleRecipe(final_lr=0.01, warmup=0.1)
-    rates = [learning_rate(1.0, schedule, share) for share in (0, 0.05, 0.1, 0.55, 1)]
+    rates = [learning_rate(1.0, schedule, progress) for progress in (0, 0.05, 0.1, 0.55, 1)]
     assert rates == pytest.approx([0.01, 0.5, 1.0, 0.505, 0.01])
 
 
 def test_steps_multiply_at_each_milestone_and_stop_at_the_floor():
     schedule = ScheduleRecipe("steps", 0.0, 0.05, (0.25, 0.5, 0.75), 0.3)
-    shares = (0, 0.2499, 0.25, 0.5, 0.75, 1)
-    rates = [learning_rate(1.0, schedule, share) for share in shares]
+    points = (0, 0.2499, 0.25, 0.5, 0.75, 1)
+    rates = [learning_rate(1.0, schedule, progress) for progress in points]
     assert rates == pytest.approx([1, 1, 0.3, 0.09, 0.05, 0.05])
 
 

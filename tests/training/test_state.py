@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch")
 
 from derain.models import build  # noqa: E402
 from derain.training.recipe import DataRecipe, OptimiserRecipe, Recipe, SourceRecipe  # noqa: E402
-from derain.training.state import make_state, update_average  # noqa: E402
+from derain.training.state import make_state, update_ema  # noqa: E402
 
 
 def test_the_average_normalises_with_what_training_has_seen():
@@ -19,9 +19,9 @@ def test_the_average_normalises_with_what_training_has_seen():
     state.network.train()
     for state.step in range(3):
         state.network(torch.rand(2, 3, 24, 24))
-        update_average(state, 0.9)
+        update_ema(state, 0.9)
     fresh = dict(build("ddn-running", **options).named_buffers())
-    seen, kept = (dict(n.named_buffers()) for n in (state.network, state.average))
+    seen, kept = (dict(n.named_buffers()) for n in (state.network, state.ema))
     for name, value in seen.items():
         assert torch.equal(kept[name], value)
         assert not torch.equal(fresh[name], value)

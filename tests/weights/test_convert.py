@@ -77,7 +77,7 @@ def test_dcsfn_gives_what_the_authors_code_gives(name, tmp_path):
     stored = np.load(SHARED / f"fixtures/dcsfn_{name}.npz")
     state = {k[6:]: torch.from_numpy(stored[k]) for k in stored if k.startswith("state/")}
     path = save(tmp_path / "net.pth", {"net": {f"module.{k}": v for k, v in state.items()}})
-    # The inputs are what the network saw, whatever its channels mean: no colour to turn round.
+    # The inputs are what the network saw, whatever its channels mean: no channels to swap.
     network = load_authors(path, order="rgb")
     inputs = [k for k in stored if k.startswith("input")]
     assert inputs
@@ -151,13 +151,13 @@ def test_files_may_be_nested_prefixed_and_half_precision(nested, prefix, tmp_pat
 ])  # fmt: skip
 def test_a_network_for_bgr_becomes_one_for_rgb(tensors, default, tmp_path):
     path = save(tmp_path / "net.pth", tensors())
-    as_is, turned = (load_authors(path, order=order) for order in ("rgb", "bgr"))
+    as_is, swapped = (load_authors(path, order=order) for order in ("rgb", "bgr"))
     image = torch.rand(1, 3, 16, 19)
     with torch.no_grad():
-        torch.testing.assert_close(turned(image), as_is(image.flip(1)).flip(1))
-        assert (turned(image) - as_is(image)).abs().max() > 1e-3
+        torch.testing.assert_close(swapped(image), as_is(image.flip(1)).flip(1))
+        assert (swapped(image) - as_is(image)).abs().max() > 1e-3
         assert torch.equal(
-            load_authors(path)(image), (turned if default == "bgr" else as_is)(image)
+            load_authors(path)(image), (swapped if default == "bgr" else as_is)(image)
         )
 
 

@@ -68,3 +68,37 @@ def test_a_damaged_file_is_named_with_its_tensor(file, broken, tmp_path):
         convert(tmp_path / "net.pth")
     assert tensor in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def authors_ddn() -> dict[str, torch.Tensor]:
+    """A small DDN with stored statistics, under its authors' names."""
+    state = {}
+    for i, (inputs, norm) in enumerate([(3, 4), (4, 4), (4, 4), (4, 3)]):
+        outputs = 3 if i == 3 else 4
+        state[f"conv.{i}.weight"] = torch.zeros(outputs, inputs, 3, 3)
+        state[f"conv.{i}.bias"] = torch.zeros(outputs)
+        for kind in ("weight", "bias", "running_mean", "running_var"):
+            state[f"norm.{i}.{kind}"] = torch.zeros(norm)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "words"),
+    [
+        ("conv.1.bias", torch.full((4,), torch.nan), "'conv.1.bias' holds values that are not fin"),
+        ("conv.1.bias", torch.zeros(4).to_sparse(), "'conv.1.bias' is stored in a form"),
+        ("conv.1.bias", torch.zeros(4, dtype=torch.complex64), "'conv.1.bias' is stored in a form"),
+        ("conv.1.bias", torch.zeros(1).expand(10**13), "'conv.1.bias' repeats few values"),
+        ("conv.0.weight", torch.zeros(5000, 3, 3, 3), "width must be at most 4096: 5000"),
+        ("norm.1.num_batches_tracked", torch.zeros(9), "num_batches_tracked is not one number"),
+    ],
+)
+def test_hostile_tensors_are_refused_in_one_line(name, tensor, words, tmp_path):
+    path = tmp_path / "net.pth"
+    torch.save(authors_ddn(), path)
+    assert convert(path).name == "ddn-matlab"
+    torch.save(authors_ddn() | {name: tensor}, path)
+    with pytest.raises(ValueError, match=words) as caught:
+        convert(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)

@@ -11,7 +11,8 @@ from derain.export import to_onnx  # noqa: E402
 from derain.models import build  # noqa: E402
 from derain.weights.catalog import WEIGHTS  # noqa: E402
 from derain.weights.files import load_network, save_weights  # noqa: E402
-from derain.weights.record import Record, parse_record, read_safetensors_record  # noqa: E402
+from derain.weights.headers import read_record  # noqa: E402
+from derain.weights.record import Record, parse_record  # noqa: E402
 
 OPTIONS = {"fine_modules": 1, "width": 8, "lstm_widths": (8, 8, 8)}
 
@@ -37,7 +38,7 @@ def test_weights_and_record_come_back(tmp_path, network, record):
         assert torch.equal(again(x), network(x))
 
 
-def test_half_precision_halves_the_file_and_keeps_the_picture(tmp_path, network, record):
+def test_half_precision_halves_the_file_and_keeps_the_image(tmp_path, network, record):
     for dtype in (None, torch.float16):
         save_weights(tmp_path / f"{dtype}.safetensors", network.state_dict(), record, dtype)
     sizes = [(tmp_path / f"{d}.safetensors").stat().st_size for d in (None, torch.float16)]
@@ -67,7 +68,7 @@ def test_both_forms_of_the_shipped_weights_say_the_same():
 
     for weights in WEIGHTS.values():
         _, onnx = read_model(weights.file(".onnx"))
-        assert onnx == read_safetensors_record(weights.file(".safetensors"))
+        assert onnx == read_record(weights.file(".safetensors"))
         assert onnx.name == weights.name
 
 

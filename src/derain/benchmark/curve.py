@@ -1,4 +1,4 @@
-"""What a picture costs as it grows: time per megapixel and memory, through ``Restorer``."""
+"""What an image costs as it grows: time per megapixel and memory, through ``Restorer``."""
 
 import math
 import time
@@ -13,19 +13,19 @@ import numpy as np
 from derain.benchmark.worker import Failed, Worker
 
 MEGAPIXELS = (0.1, 0.3, 1.0, 4.0, 12.0, 24.0, 50.0, 100.0)
-SHORT = 2.0  # seconds; a picture that takes less is restored three times
+SHORT = 2.0  # seconds; an image that takes less is restored three times
 
 
 @dataclass(frozen=True)
-class Point:
-    """One picture."""
+class CurvePoint:
+    """One image."""
 
     height: int
     width: int
     seconds: float
     seconds_per_megapixel: float
-    peak_bytes: int | None  # of the whole process; the picture and its result are in it
-    picture_bytes: int  # the picture and its result, uint8
+    peak_bytes: int | None  # of the whole process; the image and its result are in it
+    image_bytes: int  # the image and its result, uint8
 
 
 def curve(
@@ -34,21 +34,21 @@ def curve(
     seconds: float = 60.0,
     options: Mapping[str, Any] | None = None,
     note: Callable[[str], None] = lambda _: None,
-) -> list[Point]:
-    """Restore ever larger pictures, each in a process of its own.
+) -> list[CurvePoint]:
+    """Restore ever larger images, each in a process of its own.
 
     Args:
         model: As ``derain.load`` takes it.
-        megapixels: Sizes, ascending; pictures are 3:2.
-        seconds: No picture is begun that, going by the last one, would not be done by then.
+        megapixels: Sizes, ascending; images are 3:2.
+        seconds: No image is begun that, going by the last one, would not be done by then.
         options: For ``derain.load``.
         note: Told what goes on and why it stopped.
 
     Raises:
-        Failed: The first picture could not be restored.
+        Failed: The first image could not be restored.
     """
     start = time.monotonic()
-    points: list[Point] = []
+    points: list[CurvePoint] = []
     for size in megapixels:
         height = round(math.sqrt(size * 1e6 / 1.5))
         width = round(1.5 * height)
@@ -58,7 +58,7 @@ def curve(
             break
         note(f"{model}: {size:g} megapixels")
         try:
-            points.append(restore_one(model, height, width, options or {}))
+            points.append(measure_one(model, height, width, options or {}))
         except Failed as error:
             if not points:
                 raise
@@ -67,33 +67,35 @@ def curve(
     return points
 
 
-def restore_one(model: str, height: int, width: int, options: Mapping[str, Any]) -> Point:
+def measure_one(model: str, height: int, width: int, options: Mapping[str, Any]) -> CurvePoint:
     """Time and memory of one size.
 
     Raises:
         Failed: It could not be restored.
     """
-    worker = Worker(partial(load, model, height, width, options))
+    worker = Worker(partial(load_restorer, model, height, width, options))
     try:
-        turns = [worker()]
-        while turns[0].seconds < SHORT and len(turns) < 3:
-            turns.append(worker())
+        runs = [worker()]
+        while runs[0].seconds < SHORT and len(runs) < 3:
+            runs.append(worker())
     finally:
         worker.close()
-    seconds = median(turn.seconds for turn in turns)
-    return Point(
-        height, width, seconds, seconds / (height * width / 1e6), turns[-1].peak, 6 * height * width
+    seconds = median(run.seconds for run in runs)
+    return CurvePoint(
+        height, width, seconds, seconds / (height * width / 1e6), runs[-1].peak, 6 * height * width
     )
 
 
-def load(model: str, height: int, width: int, options: Mapping[str, Any]) -> Callable[[], Any]:
-    """A restorer, warm, with a picture, for ``Worker``."""
+def load_restorer(
+    model: str, height: int, width: int, options: Mapping[str, Any]
+) -> Callable[[], Any]:
+    """A restorer, warm, with an image, for ``Worker``."""
     from derain import restore
-    from derain.benchmark.candidates import scene
+    from derain.benchmark.backends import scene
 
     restorer = restore.load(model, **options)
     tile = (scene(512, 512) * 255).astype(np.uint8)
     restorer(tile[:64, :64])
     repeats = (-(-height // 512), -(-width // 512), 1)
-    picture = np.ascontiguousarray(np.tile(tile, repeats)[:height, :width])
-    return lambda: restorer(picture)
+    image = np.ascontiguousarray(np.tile(tile, repeats)[:height, :width])
+    return lambda: restorer(image)

@@ -12,7 +12,7 @@ from typing import Any
 from derain import engines
 from derain.benchmark.worker import Failed, Worker
 
-SIDE = 2048  # of the square matrices; larger ones are not multiplied faster
+SIZE = 2048  # of the square matrices; larger ones are not multiplied faster
 RUNS = 8
 
 
@@ -36,7 +36,7 @@ def describe(before: float | None) -> dict[str, str | float | None]:
 
 
 def busy(seconds: float = 0.5) -> float | None:
-    """Share of the processor that is in use while we only wait; None where unknown."""
+    """Fraction of the processor that is in use while we only wait; None where unknown."""
     counters = Path("/proc/stat")
     if not counters.exists():
         return None
@@ -64,7 +64,7 @@ def matrix_rates(
         FLOP/s of the fastest of some runs, by OpenVINO or torch, whichever is faster. What cannot
         be measured is left out.
     """
-    loads = [multiply_openvino, *([multiply_torch] if engines.has_torch() else [])]
+    loads = [multiply_openvino, *([multiply_torch] if engines.ENGINES["torch"].installed else [])]
     rates: dict[tuple[str, str], float] = {}
     for device, precision in wanted:
         for load in loads:
@@ -82,7 +82,7 @@ def matrix_rate(load: Callable[[], Callable[[], Any]]) -> float:
     """
     worker = Worker(load)
     try:
-        return 2 * SIDE**3 / min(worker().seconds for _ in range(RUNS))
+        return 2 * SIZE**3 / min(worker().seconds for _ in range(RUNS))
     finally:
         worker.close()
 
@@ -94,7 +94,7 @@ def multiply_torch(device: str, precision: str, threads: int | None) -> Callable
     if threads:
         torch.set_num_threads(threads)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    a, b = (torch.rand(SIDE, SIDE, device=device).to(dtype) for _ in range(2))
+    a, b = (torch.rand(SIZE, SIZE, device=device).to(dtype) for _ in range(2))
 
     def work() -> float:
         return (a @ b)[0, 0].item()  # which waits for a GPU to finish
@@ -113,8 +113,8 @@ def multiply_openvino(device: str, precision: str, threads: int | None) -> Calla
 
     if device != "cpu":
         raise ValueError("OpenVINO runs on the CPU here")
-    a, b = np.random.default_rng(0).random((2, SIDE, SIDE), np.float32)
-    rows = ops.parameter([SIDE, SIDE], np.float32)
+    a, b = np.random.default_rng(0).random((2, SIZE, SIZE), np.float32)
+    rows = ops.parameter([SIZE, SIZE], np.float32)
     product = ops.matmul(rows, ops.constant(b), False, False)
     # OpenVINO's type stubs give this class a base that does not take these.
     model = ov.Model([product], [rows])  # type: ignore[misc]

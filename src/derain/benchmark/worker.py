@@ -1,4 +1,4 @@
-"""Work in a process of its own, one turn at a time: its time and its memory are nobody else's.
+"""Work in a process of its own, one run at a time: its time and its memory are nobody else's.
 
 A network that waits for its turn costs nothing but memory, so that many can be measured round by
 round and a noisy moment of the machine hits all of them alike.
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 SPAWN = multiprocessing.get_context("spawn")
 
 
-class Turn(NamedTuple):
+class TimedRun(NamedTuple):
     """One run of some work."""
 
     seconds: float
@@ -51,16 +51,16 @@ class Worker:
             self.close()
             raise
 
-    def __call__(self, *, keep: bool = False) -> Turn:
+    def __call__(self, *, return_result: bool = False) -> TimedRun:
         """Do the work once.
 
         Args:
-            keep: Whether to bring its result here.
+            return_result: Whether to bring its result here.
 
         Raises:
             Failed: The work raised an error, or its process was ended.
         """
-        self._connection.send(keep)
+        self._connection.send(return_result)
         return self._answer()
 
     def close(self) -> None:
@@ -85,11 +85,11 @@ def serve(connection: Connection, load: Callable[[], Callable[[], Any]]) -> None
         work = load()
         connection.send(None)
         while True:
-            keep = connection.recv()
+            return_result = connection.recv()
             start = time.perf_counter()
             result = work()
             seconds = time.perf_counter() - start
-            connection.send(Turn(seconds, peak_memory(), result if keep else None))
+            connection.send(TimedRun(seconds, peak_memory(), result if return_result else None))
     except (EOFError, KeyboardInterrupt):  # whoever asks has gone, or is going
         return
     except Exception as error:

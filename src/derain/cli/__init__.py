@@ -14,6 +14,7 @@ from derain.cli.benchmark import benchmark
 from derain.cli.doctor import doctor
 from derain.cli.evaluate import evaluate
 from derain.cli.export import export
+from derain.cli.facts import Command
 from derain.cli.metrics import metrics
 from derain.cli.models import models
 from derain.cli.plot import plot
@@ -29,13 +30,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-# Package -> the extra that brings it.
+# Package -> the extra that brings it; those of engines stand in their table.
 EXTRAS = {
-    "torch": "torch",
     "safetensors": "torch",
     "onnx": "train",
     "onnxscript": "train",
-    "onnxruntime": "onnxruntime",
     "scipy": "eval",
     "jinja2": "eval",
     "matplotlib": "eval",
@@ -43,7 +42,7 @@ EXTRAS = {
 
 
 def show_version(asked: bool) -> None:
-    """Print the version and leave."""
+    """Print the version and exit."""
     if asked:
         typer.echo(f"derain {derain.__version__}")
         raise typer.Exit
@@ -52,10 +51,13 @@ def show_version(asked: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=show_version, help="Print it.")
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=show_version, help="Print the version and exit."
+        ),
     ] = False,
     traceback: Annotated[
-        bool, typer.Option("--traceback", help="Show where errors arise.")
+        bool, typer.Option("--traceback", help="Show the traceback of an error.")
     ] = False,
 ) -> None:
     """Remove rain from photographs."""
@@ -64,8 +66,16 @@ def options(
 for command in (
     restore, models, doctor, benchmark, synthesize, metrics, evaluate, train, plot, export,
 ):  # fmt: skip
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.add_typer(data.app, name="data")
+
+
+def extra_of(package: str) -> str | None:
+    """The extra that brings a package; None if none does."""
+    from derain.engines import ENGINES
+
+    engines = {spec.package: spec.extra for spec in ENGINES.values() if spec.extra}
+    return (EXTRAS | engines).get(package)
 
 
 def main() -> None:
@@ -73,7 +83,7 @@ def main() -> None:
     try:
         app()
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        extra = extra_of((error.name or "").partition(".")[0])
         if extra is None or "--traceback" in sys.argv:
             raise
         sys.exit(f"error: this needs {error.name}: `pip install derain[{extra}]`")

@@ -13,71 +13,96 @@ import typer
 from derain.weights.catalog import DEFAULT
 
 if TYPE_CHECKING:
-    from derain.benchmark.curve import Point
-    from derain.benchmark.run import Row
-    from derain.benchmark.study import Report
+    from derain.benchmark.compare import BenchmarkReport
+    from derain.benchmark.curve import CurvePoint
+    from derain.benchmark.measure import BenchmarkRow
 
-BUSY = 0.1  # share of the processor that others may use before we warn
+BUSY = 0.1  # fraction of the processor that others may use before we warn
 
 
 def benchmark(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Names of `derain models` or, untrained, of `derain models --all`; model files. "
-            "Else the default."
+            help="Names of `derain models` or, with random weights, of `derain models --all`; or "
+            "model files. Without any, the default model is measured."
         ),
     ] = None,
     size: Annotated[
         list[str] | None,
-        typer.Option(help="HEIGHTxWIDTH of the picture; may repeat; else 384x512."),
+        typer.Option(
+            metavar="HEIGHTxWIDTH",
+            help="Measure images of this size; may be repeated. The default is 384x512.",
+        ),
     ] = None,
     engine: Annotated[
         list[str] | None,
         typer.Option(
-            help="openvino, onnxruntime, torch, torch-published (eager f32 as the papers' code), "
-            "torch-compiled; may repeat; else all that are installed but the last."
+            metavar="BACKEND",
+            help="Measure this backend; may be repeated. torch-published is eager f32, as the "
+            "papers' code runs. The default is all that are installed but torch-compiled.",
         ),
     ] = None,
     precision: Annotated[
-        list[str] | None, typer.Option(help="f32, bf16; may repeat; else what the device has.")
+        list[str] | None,
+        typer.Option(
+            metavar="PRECISION",
+            help="Measure this precision; may be repeated. The default is all that the device has.",
+        ),
     ] = None,
     device: Annotated[
-        list[str] | None, typer.Option(help="cpu, cuda, mps; may repeat; else the CPU and any GPU.")
+        list[str] | None,
+        typer.Option(
+            metavar="DEVICE",
+            help="Measure on this device; may be repeated. The default is the CPU and any GPU.",
+        ),
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, help="Measured runs of each, after one more.")] = 7,
+    runs: Annotated[
+        int,
+        typer.Option(min=1, help="Measure each backend this many times, after one warm-up run."),
+    ] = 7,
     seconds: Annotated[
-        float, typer.Option(min=1, help="Per size, and for the curve: then begin no more runs.")
+        float,
+        typer.Option(min=1, help="Begin no more runs of a size, or of the curve, after this time."),
     ] = 25.0,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; else all.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Use this many CPU threads; the default is all.")
+    ] = None,
     curve: Annotated[
         bool,
         typer.Option(
-            "--curve", help="Instead: pictures of 0.1 to 100 megapixels, tiled as `restore` does."
+            "--curve",
+            help="Measure images of 0.1 to 100 megapixels instead, tiled as `restore` does.",
         ),
     ] = False,
-    json_: Annotated[Path | None, typer.Option("--json", help="Write all numbers here.")] = None,
+    json_: Annotated[
+        Path | None, typer.Option("--json", help="Write all numbers to this file.")
+    ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw them: .png, .svg or .pdf (needs matplotlib).")
+        Path | None,
+        typer.Option(help="Draw the numbers into this .png, .svg or .pdf file (needs matplotlib)."),
     ] = None,
 ) -> None:
-    """Time networks engine by engine, side by side, against this machine's matrix rate."""
+    """Measure the speed of networks on this machine.
+
+    Backends run in turn and are compared with the machine's rate of matrix products.
+    """
     import derain
-    from derain.atomic import write_atomically
-    from derain.benchmark import machine, study
-    from derain.benchmark import plot as drawing
+    from derain.benchmark import figure, machine
+    from derain.benchmark.compare import BenchmarkReport, Wanted, compare_backends
     from derain.benchmark.curve import curve as measure_curve
-    from derain.benchmark.run import Settings
+    from derain.benchmark.measure import BenchmarkSettings
     from derain.cli.console import note
     from derain.cli.export import parse_size
+    from derain.io.atomic import write_atomically
 
-    sizes = [sides for text in size or ["384x512"] if (sides := parse_size(text))]
+    sizes = [parsed for text in size or ["384x512"] if (parsed := parse_size(text))]
     if len(sizes) < len(size or []):
         raise ValueError("--size must be HEIGHTxWIDTH here, such as 384x512")
     if json_ and not json_.parent.is_dir():
         raise ValueError(f"{json_}: there is no folder {json_.parent}")
     if plot:
-        drawing.check(plot)
+        figure.check_plot_path(plot)
     names = list(dict.fromkeys(models or [DEFAULT]))
     if curve:
         one_each = {
@@ -92,12 +117,12 @@ def benchmark(
         points = measure_curve(
             names[0], seconds=seconds, options=options | {"threads": threads}, note=note
         )
-        report = study.Report(machine.describe(before), curve=points)
+        report = BenchmarkReport(machine.describe(before), curve=points)
         typer.echo(limit(report))
         show_curve(points)
     else:
-        wanted = study.Wanted(names, sizes, engine or (), precision or (), device or ())
-        report = study.compare(wanted, Settings(runs, seconds, threads), note)
+        wanted = Wanted(names, sizes, engine or (), precision or (), device or ())
+        report = compare_backends(wanted, BenchmarkSettings(runs, seconds, threads), note)
         show_rows(report)
     if json_:
         about = {
@@ -107,20 +132,20 @@ def benchmark(
         }
         write_atomically(json_, json.dumps(about | report.to_json(), indent=1).encode())
     if plot:
-        drawing.draw(plot, report.rows, report.curve)
+        figure.draw(plot, report.rows, report.curve)
     if any(row.error for row in report.rows):
         raise typer.Exit(1)
 
 
-def show_rows(report: "Report") -> None:
+def show_rows(report: "BenchmarkReport") -> None:
     """A table per network and size, and what it comes to."""
     typer.echo(limit(report))
     for (model, height, width), flop in report.flop.items():
         rows = [r for r in report.rows if (r.model, r.height, r.width) == (model, height, width)]
-        work = f": {flop / 1e9:.1f} GFLOP a picture" if flop else ""
+        work = f": {flop / 1e9:.1f} GFLOP an image" if flop else ""
         typer.echo(f"\n{model}, {height} high, {width} wide{work}\n")
         show(
-            ("", "engine", "precision", "device", "s/picture", "±", "pictures/s", "MP/s", "GFLOP/s",
+            ("", "engine", "precision", "device", "s/image", "±", "images/s", "MP/s", "GFLOP/s",
              "of limit", "memory MB", "agreement dB"),
             [cells(row) for row in rows],
         )  # fmt: skip
@@ -133,7 +158,7 @@ def show_rows(report: "Report") -> None:
     )
 
 
-def limit(report: "Report") -> str:
+def limit(report: "BenchmarkReport") -> str:
     """What the machine is and can do."""
     about, rates = report.machine, report.matrix_rates
     kinds = ", ".join(
@@ -151,7 +176,7 @@ def limit(report: "Report") -> str:
     return f"{about['processor']}, {cores}{multiplies}{shared}"
 
 
-def cells(row: "Row") -> list[str]:
+def cells(row: "BenchmarkRow") -> list[str]:
     """A row of the table as text."""
     named = ["*" if row.default else "", row.engine, row.precision, row.device]
     if row.error:
@@ -160,17 +185,17 @@ def cells(row: "Row") -> list[str]:
         *named,
         f"{row.seconds:.3f}",
         f"{row.spread:.0%}",
-        f"{row.pictures_per_second:.2f}",
+        f"{row.images_per_second:.2f}",
         f"{row.megapixels_per_second:.2f}",
         f"{row.gflop_per_second:.0f}" if row.gflop_per_second else "",
-        f"{row.share:.0%}" if row.share else "",
+        f"{row.limit_fraction:.0%}" if row.limit_fraction else "",
         f"{row.peak_bytes / 1e6:.0f}" if row.peak_bytes else "",
         "reference" if row.agreement_db is None else f"{row.agreement_db:.1f}",
     ]
 
 
-def compared(rows: "Sequence[Row]") -> str:
-    """What `derain restore` uses, beside the papers' way and the limit."""
+def compared(rows: "Sequence[BenchmarkRow]") -> str:
+    """What `derain restore` uses, beside the papers' code and the limit."""
     used = next((row for row in rows if row.default and row.seconds), None)
     if used is None or used.seconds is None:
         return ""
@@ -178,15 +203,15 @@ def compared(rows: "Sequence[Row]") -> str:
     published = next((r.seconds for r in rows if r.engine == "torch-published" and r.seconds), None)
     if published:
         text += f": {published / used.seconds:.1f} times as fast as torch-published"
-    if used.share:
-        text += f", {used.share:.0%} of what this machine's matrix products reach"
+    if used.limit_fraction:
+        text += f", {used.limit_fraction:.0%} of what this machine's matrix products reach"
     return text
 
 
-def show_curve(points: "Sequence[Point]") -> None:
-    """A table of growing pictures."""
+def show_curve(points: "Sequence[CurvePoint]") -> None:
+    """A table of growing images."""
     show(
-        ("megapixels", "size", "s", "s/megapixel", "memory MB", "picture and result MB in it"),
+        ("megapixels", "size", "s", "s/megapixel", "memory MB", "image and result MB in it"),
         [
             [
                 f"{p.height * p.width / 1e6:.1f}",
@@ -194,7 +219,7 @@ def show_curve(points: "Sequence[Point]") -> None:
                 f"{p.seconds:.2f}",
                 f"{p.seconds_per_megapixel:.3f}",
                 f"{p.peak_bytes / 1e6:.0f}" if p.peak_bytes else "",
-                f"{p.picture_bytes / 1e6:.0f}",
+                f"{p.image_bytes / 1e6:.0f}",
             ]
             for p in points
         ],

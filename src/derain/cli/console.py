@@ -1,21 +1,38 @@
 """What commands say to people: notes, tables and progress, all on stderr."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from derain.io.formats import printable
+
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def note(text: str) -> None:
-    """Print a line on stderr, above a progress bar if one is shown."""
-    err.print(text, markup=False)
+    """Print text on stderr, above a progress bar if one is shown."""
+    err.print("\n".join(map(printable, text.split("\n"))), markup=False)
+
+
+class _Notes(logging.Handler):
+    """Warnings of the library as notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+def log_to_terminal() -> None:
+    """Show the warnings of the library, and no other's, on the terminal."""
+    logger = logging.getLogger("derain")
+    logger.handlers = [_Notes(logging.WARNING)]
+    logger.propagate = False
 
 
 @contextmanager
-def progress(what: str = "pictures") -> Iterator[Callable[[int, int], None]]:
+def progress(what: str = "images") -> Iterator[Callable[[int, int], None]]:
     """A bar for more than one item; yields what to call with (done, in all) after each."""
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal) as bar:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from derain.evaluation.sets import Check
+    from derain.evaluation.sets import SetCheck
 
-app = typer.Typer(help="The public sets: what they are, and whether yours are whole.")
+app = typer.Typer(help="List the public sets, and check the copies on this machine.")
 
 
 @app.command("list")
 def list_sets() -> None:
-    """Say of every public set what it is, where it comes from and what it overlaps with."""
+    """List the public sets: what they are and where they come from."""
     from derain.data.public import SETS
 
     for public in SETS.values():
@@ -34,27 +34,29 @@ def list_sets() -> None:
 
 @app.command("check")
 def check_sets(
-    root: Annotated[Path, typer.Argument(help="A folder that holds sets, or is one.")],
+    root: Annotated[Path, typer.Argument(help="The folder that holds the sets, or is one.")],
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Only this one: a name, or a folder below ROOT. May repeat."),
+        typer.Option(
+            "--set", help="Check only this set: a name, or a folder below ROOT. May be repeated."
+        ),
     ] = None,
 ) -> None:
-    """Say which public sets a folder holds, and whether they are whole and what they seem."""
+    """Check which public sets a folder holds, and whether they are whole."""
     from itertools import count
 
     from derain.cli.console import note, progress
-    from derain.data.layouts import find, find_all
-    from derain.evaluation.sets import check
+    from derain.data.layouts import find_set, find_sets
+    from derain.evaluation.sets import check_set
 
-    sets, broken = ([find(root, what) for what in set_], []) if set_ else find_all(root)
+    sets, broken = ([find_set(root, what) for what in set_], []) if set_ else find_sets(root)
     if not sets and not broken:
         raise ValueError(f"{root}: no public set in it; `derain data list` names them")
-    checks: list[Check] = []
+    checks: list[SetCheck] = []
     with progress() as show:
         done, total = count(1), sum(len(found.items) for found in sets)
         for found in sets:
-            checks.append(check(found, lambda: show(next(done), total)))
+            checks.append(check_set(found, lambda: show(next(done), total)))
     for result in checks:
         typer.echo(describe(result))
     for problem in broken:
@@ -62,7 +64,7 @@ def check_sets(
     raise typer.Exit(1 if broken or any(result.problems for result in checks) else 0)
 
 
-def describe(result: "Check") -> str:
+def describe(result: "SetCheck") -> str:
     """A set in one line, and what is to be said of it below."""
     found = result.found
     things = "pairs" if found.has_truth else "photographs"

@@ -14,54 +14,78 @@ from derain.weights.catalog import DEFAULT
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option(help="Folder that holds the sets, or is one.")],
+    data: Annotated[Path, typer.Option(help="The folder that holds the sets, or is one.")],
     set_: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
-            help="A name of `derain data list`, or a folder below --data, ending in :clean-left, "
-            ":clean-right or :real where that needs saying. May repeat; else every test set found.",
+            help="Evaluate on this set: a name of `derain data list`, or a folder below --data, "
+            "followed by :clean-left, :clean-right or :real where needed. May be repeated. The "
+            "default is every test set that is found.",
         ),
     ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="A name of `derain models`, an .onnx, .xml or .safetensors file, an authors' "
-            ".pth file, or the word published. May repeat; else the default and published."
+            help="Evaluate this model: a name of `derain models`, an .onnx, .xml or .safetensors "
+            "file, an authors' .pth file, or the word published. May be repeated. The default "
+            "is the default model and published."
         ),
     ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            "-m", help="psnr, ssim, fsim, fsimc, niqe, sseq. May repeat; else by the set."
+            "-m",
+            metavar="METRIC",
+            help="Measure this metric; may be repeated. The default is DEFAULT_METRICS_OF_SETS.",
         ),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="Of PSNR and SSIM: y, y_float, rgb, dcsfn.")] = "y",
+    protocol: Annotated[
+        str,
+        typer.Option(metavar="PROTOCOL", help="Measure PSNR and SSIM by this protocol."),
+    ] = "y",
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="Folder for the report, tables and cache.")
+        Path,
+        typer.Option(
+            "-o", "--out", help="Write the report, the tables and the cache to this folder."
+        ),
     ] = Path("evaluation"),
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first pictures of every set, for a trial.")
+        int | None, typer.Option(min=1, help="Take only the first images of every set.")
     ] = None,
     jobs: Annotated[
-        int, typer.Option(min=1, help="Pictures measured at a time; 1 keeps the times honest.")
+        int,
+        typer.Option(min=1, help="Measure this many images at a time; with 1 the times are exact."),
     ] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps.")] = "auto",
-    engine: Annotated[str, typer.Option(help="auto, openvino, torch, onnxruntime.")] = "auto",
-    precision: Annotated[str, typer.Option(help="f32, bf16 or auto.")] = "f32",
+    device: Annotated[
+        str,
+        typer.Option(metavar="DEVICE", help="Run on this device; auto takes a GPU."),
+    ] = "auto",
+    engine: Annotated[str, typer.Option(metavar="ENGINE", help="Run with this engine.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(metavar="PRECISION", help="Compute in this precision.")
+    ] = "f32",
     tile: Annotated[
-        str, typer.Option(help="auto, off (whole pictures, much memory) or a side in pixels.")
+        str,
+        typer.Option(
+            metavar="[auto|off|PIXELS]",
+            help="Set the tile size; off restores whole images and needs much memory.",
+        ),
     ] = "auto",
     parameters: Annotated[
-        Path | None, typer.Option(help="File or folder of the parameters of NIQE and SSEQ.")
+        Path | None,
+        typer.Option(help="Read the parameters of NIQE and SSEQ from this file or folder."),
     ] = None,
 ) -> None:
-    """Measure networks on sets and write tables and a report; goes on where it was stopped."""
+    """Measure networks on public sets and write a report.
+
+    A run that was stopped is continued.
+    """
     import derain
     from derain.cli.console import note, progress
-    from derain.evaluation.candidates import PUBLISHED, Settings
-    from derain.evaluation.run import Plan
-    from derain.evaluation.study import FILES, study
+    from derain.evaluation.evaluate import Plan
+    from derain.evaluation.models import PUBLISHED, InferenceSettings
+    from derain.evaluation.pipeline import FILES, run_evaluation
     from derain.evaluation.tables import markdown
 
     about = {
@@ -71,10 +95,10 @@ def evaluate(
         "command": shlex.join(["derain", *sys.argv[1:]]),
     }
     with progress() as show:
-        built = study(
+        built = run_evaluation(
             data, set_ or [], model or [DEFAULT, PUBLISHED], out,
             Plan(tuple(metric or ()), protocol, jobs, parameters),
-            Settings(device, engine, precision, tile),
+            InferenceSettings(device, engine, precision, tile),
             limit=limit, about=about, note=note, progress=show,
         )  # fmt: skip
     typer.echo("\n".join(markdown(table) for table in built))

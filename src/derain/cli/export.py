@@ -15,24 +15,39 @@ def export(
     ],
     to: Annotated[
         str | None,
-        typer.Option(help="onnx, openvino or torch-export; else as -o ends, else onnx."),
+        typer.Option(
+            metavar="[onnx|openvino|torch-export]",
+            help="Write this format. The default follows from the suffix of -o, or is onnx.",
+        ),
     ] = None,
     precision: Annotated[
-        str, typer.Option(help="How the weights are stored: f32, f16 or bf16 (half the file).")
+        str,
+        typer.Option(
+            metavar="[f32|f16|bf16]", help="Store the weights so; 16 bits halve the file."
+        ),
     ] = "f32",
     size: Annotated[
         str,
-        typer.Option(help="dynamic for any, or HEIGHTxWIDTH (1080x1920) for pictures of that one."),
+        typer.Option(
+            metavar="[dynamic|HEIGHTxWIDTH]", help="Take images of any size, or of one size alone."
+        ),
     ] = "dynamic",
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="Ends in .onnx, .xml or .pt2; else MODEL's name here."),
+        typer.Option(
+            "-o",
+            "--out",
+            help="Write to this .onnx, .xml or .pt2 file. The default is MODEL's name here.",
+        ),
     ] = None,
 ) -> None:
-    """Write a network for other programs, folded, checked against torch."""
+    """Export a network for other programs.
+
+    The file holds the folded network and is checked against torch.
+    """
+    from derain.engines import find_model
     from derain.export import FORMATS
     from derain.export import export as write
-    from derain.weights import catalog
 
     if to not in (None, *FORMATS):
         raise ValueError(f"unknown format {to!r}; known: {', '.join(FORMATS)}")
@@ -40,13 +55,13 @@ def export(
     if to and target.suffix != FORMATS[to]:
         raise ValueError(f"{target}: --to {to} writes a file that ends in {FORMATS[to]}")
     engine = "openvino" if Path(model).suffix == ".onnx" else "torch"
-    source = catalog.find(model, engine)
+    source = find_model(model, engine)
     if target.exists() and target.samefile(source):
         raise ValueError(f"{target}: would replace the file that is exported")
-    sides = parse_size(size)
-    difference, psnr = write(source, target, precision, sides)
+    fixed_size = parse_size(size)
+    difference, psnr = write(source, target, precision, fixed_size)
     megabytes = sum(p.stat().st_size for p in files(target)) / 1e6
-    takes = f"{sides[0]} high, {sides[1]} wide" if sides else "any size"
+    takes = f"{fixed_size[0]} high, {fixed_size[1]} wide" if fixed_size else "any size"
     typer.echo(
         f"{target}: {takes}, weights in {precision}, {megabytes:.1f} MB; differs from torch at f32 "
         f"by at most {difference:.1e} ({psnr:.1f} dB)"

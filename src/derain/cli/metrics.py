@@ -1,4 +1,4 @@
-"""`derain metrics`: measure pictures, with or without clean ones beside them."""
+"""`derain metrics`: measure images, with or without clean ones beside them."""
 
 import json
 import math
@@ -13,59 +13,68 @@ if TYPE_CHECKING:
 
 
 def metrics(
-    pictures: Annotated[Path, typer.Argument(help="A picture, or a folder of them.")],
+    images: Annotated[Path, typer.Argument(help="An image, or a folder of them.")],
     references: Annotated[
         Path | None,
-        typer.Argument(help="The clean picture or folder; pairs have equal names."),
+        typer.Argument(help="The clean image, or the folder of clean images with the same names."),
     ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            "-m", "--metric", help="psnr, ssim, fsim, fsimc, niqe, sseq; may be repeated."
+            "-m",
+            "--metric",
+            metavar="METRIC",
+            help="Measure this metric; may be repeated. The default is DEFAULT_METRICS.",
         ),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="Of PSNR and SSIM: y, y_float, rgb, dcsfn.")] = "y",
+    protocol: Annotated[
+        str,
+        typer.Option(metavar="PROTOCOL", help="Measure PSNR and SSIM by this protocol."),
+    ] = "y",
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Pictures measured at a time; else one per core.")
+        int | None,
+        typer.Option(
+            min=1, help="Measure this many images at a time; the default is one per core."
+        ),
     ] = None,
     parameters: Annotated[
         Path | None,
-        typer.Option(help="File or folder of the parameters of NIQE and SSEQ."),
+        typer.Option(help="Read the parameters of NIQE and SSEQ from this file or folder."),
     ] = None,
     fetch: Annotated[
         bool,
-        typer.Option("--fetch", help="First download missing parameter files from their authors."),
+        typer.Option("--fetch", help="Download missing parameter files from their authors first."),
     ] = False,
 ) -> None:
-    """Measure restored pictures as the papers do; the mean comes last."""
+    """Measure the quality of restored images as the papers do."""
     from derain.cli.console import note, progress
-    from derain.metrics import METRICS, ParametersError, fetch_parameters
+    from derain.metrics import METRICS, ParametersError, default_metrics, fetch_parameters
     from derain.metrics.folder import compare_folders
 
     if json_ and csv:
         raise ValueError("--json and --csv: choose one")
-    names = metric or (["psnr", "ssim"] if references else ["niqe", "sseq"])
+    names = metric or default_metrics("metrics", references is not None)
     try:
         for name in names if fetch else ():
             if name in METRICS and METRICS[name].needs_parameters:
                 note(f"{name}: {fetch_parameters(name)}")
         with progress() as show:
             result = compare_folders(
-                pictures, references, names, protocol, jobs or os.cpu_count() or 1, show, parameters
+                images, references, names, protocol, jobs or os.cpu_count() or 1, show, parameters
             )
     except ParametersError as error:
         raise ValueError(f"{error}; or --fetch" if not fetch else str(error)) from error
     for reason in result.skipped.values():
         note(f"left out: {reason}; or --fetch")
     if infinite := result.infinite.get("psnr"):
-        note(f"{infinite} of {len(result.rows)} pictures equal their reference")
+        note(f"{infinite} of {len(result.rows)} images equal their reference")
     typer.echo(as_json(result) if json_ else as_csv(result) if csv else as_table(result))
 
 
 def as_json(result: "Comparison") -> str:
-    """Every picture and the means; infinite values are the text "inf"."""
+    """Every image and the means; infinite values are the text "inf"."""
 
     def finite(values: dict[str, float]) -> dict[str, float | str]:
         return {name: v if math.isfinite(v) else str(v) for name, v in values.items()}
@@ -73,7 +82,7 @@ def as_json(result: "Comparison") -> str:
     return json.dumps(
         {
             "protocol": result.protocol,
-            "pictures": [{"name": row.name, **finite(row.values)} for row in result.rows],
+            "images": [{"name": row.name, **finite(row.values)} for row in result.rows],
             "mean": finite(result.means),
             "infinite": result.infinite,
             "skipped": result.skipped,
@@ -84,13 +93,13 @@ def as_json(result: "Comparison") -> str:
 
 
 def as_csv(result: "Comparison") -> str:
-    """One line per picture; the mean is left to whoever reads it."""
+    """One line per image; the mean is left to whoever reads it."""
     import csv
     import io
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["picture", "protocol", *result.means])
+    writer.writerow(["image", "protocol", *result.means])
     for row in result.rows:
         writer.writerow([row.name, result.protocol, *row.values.values()])
     return text.getvalue().rstrip("\n")

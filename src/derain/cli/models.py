@@ -7,10 +7,11 @@ import typer
 
 def models(
     all: Annotated[
-        bool, typer.Option("--all", help="Every network of the papers, with cost (needs torch).")
+        bool,
+        typer.Option("--all", help="List every network of the papers with its cost (needs torch)."),
     ] = False,
 ) -> None:
-    """List the weights that ship with derain, or every network that it can build."""
+    """List the models that ship with derain, or every network."""
     from rich.console import Console
     from rich.table import Table
 
@@ -21,8 +22,8 @@ def models(
         from derain.models import MODELS, build
         from derain.models.cost import cost
 
-        for column in ("name", "parameters", "GMAC 512x384", "GMAC 256x256", "in its paper"):
-            numeric = column.startswith(("GMAC", "param"))
+        for column in ("name", "parameters", "GMACs 512x384", "GMACs 256x256", "in its paper"):
+            numeric = column.startswith(("GMACs", "param"))
             table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
         for name, entry in MODELS.items():
             with torch.device("meta"):
@@ -34,12 +35,12 @@ def models(
             )  # fmt: skip
     else:
         from derain.weights.catalog import DEFAULT, WEIGHTS
-        from derain.weights.record import read_safetensors_record
+        from derain.weights.headers import read_record
 
-        for column in ("name", "parameters", "GMAC 512x384", "scores", "licence", "about"):
+        for column in ("name", "parameters", "GMACs 512x384", "scores", "licence", "about"):
             table.add_column(column, no_wrap=column == "name")
         for name, weights in WEIGHTS.items():
-            record = read_safetensors_record(weights.file(".safetensors"))
+            record = read_record(weights.file(".safetensors"))
             table.add_row(
                 f"{name} (default)" if name == DEFAULT else name, f"{record.parameters:,}",
                 f"{record.gmacs:.1f}", "\n".join(f"{k} {v}" for k, v in record.scores.items()),

@@ -1,8 +1,7 @@
-"""`derain restore`: rainy pictures in, clean pictures out."""
+"""`derain restore`: rainy images in, clean images out."""
 
 import json
 import sys
-import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,63 +14,112 @@ if TYPE_CHECKING:
     from derain.batch import Outcome
     from derain.restore import Restorer
 
+UNCHANGED = 0.1  # of 255; below this mean difference we say that no rain was found
+
 
 def restore(
     inputs: Annotated[
-        list[str], typer.Argument(help="Files, folders, globs, http(s) addresses, - for a pipe.")
+        list[str],
+        typer.Argument(help="Files, folders, globs, http(s) addresses, or - for standard input."),
     ],
     out: Annotated[
-        str | None, typer.Option("-o", "--out", help="A file, a folder, or - for a pipe.")
+        str | None,
+        typer.Option(
+            "-o", "--out", help="Write to this file or folder, or to standard output with -."
+        ),
     ] = None,
     recursive: Annotated[
-        bool, typer.Option("-r", "--recursive", help="Look into folders of folders.")
+        bool, typer.Option("-r", "--recursive", help="Also search the subfolders.")
     ] = False,
     suffix: Annotated[
         str | None,
-        typer.Option(help="Ends the names of results; _derained unless -o names a folder."),
+        typer.Option(
+            help="Append this to the names of results. The default is _derained, or nothing where "
+            "-o names a folder."
+        ),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(help="jpg, png, webp, tif ...; else as the picture.")
+        str | None,
+        typer.Option(
+            help="Write this format, such as jpg, png, webp or tif. The default is that of the "
+            "image."
+        ),
     ] = None,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG, WebP and AVIF.")] = 95,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results.")] = False,
+    quality: Annotated[
+        int, typer.Option(min=1, max=100, help="Set the quality of JPEG, WebP and AVIF.")
+    ] = 95,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist.")
+    ] = False,
     skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Go on where a batch stopped.")
+        bool, typer.Option("--skip-existing", help="Skip images whose result exists.")
     ] = False,
     strength: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="0 keeps the picture, 1 removes all rain.")
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.5,
+            help="Take away this much of the rain that was found: 0 changes nothing, 1 is the "
+            "network's result, more can help where rain is left and costs detail.",
+        ),
     ] = 1.0,
     model: Annotated[
-        str, typer.Option(help="A name that `derain models` lists, or a model file.")
+        str, typer.Option(help="Use this model: a name that `derain models` lists, or a file.")
     ] = DEFAULT,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps.")] = "auto",
-    engine: Annotated[str, typer.Option(help="auto, openvino, torch, onnxruntime.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, f32, bf16.")] = "auto",
-    tile: Annotated[str, typer.Option(help="auto, off, or the side in pixels.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(metavar="DEVICE", help="Run on this device; auto takes a GPU."),
+    ] = "auto",
+    engine: Annotated[str, typer.Option(metavar="ENGINE", help="Run with this engine.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(metavar="PRECISION", help="Compute in this precision.")
+    ] = "auto",
+    tile: Annotated[
+        str, typer.Option(metavar="[auto|off|PIXELS]", help="Set the tile size.")
+    ] = "auto",
+    scales: Annotated[
+        str,
+        typer.Option(
+            metavar="[auto|1|2,1|4,2|...]",
+            help="Look for rain at these fractions of the size, the coarsest first: 2 is half the "
+            "height and width. auto follows the size of the image.",
+        ),
+    ] = "auto",
     memory: Annotated[
         str | None,
-        typer.Option(help="What the process may use, such as 2GB; else a quarter of what is free."),
+        typer.Option(
+            help="Use at most this much memory, such as 2GB. The default is a quarter of what is "
+            "free."
+        ),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Pictures in flight at a time.")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="Process this many images at a time.")] = 2,
     log: Annotated[
-        Path | None, typer.Option(help="Append one line of JSON per picture to this file.")
+        Path | None, typer.Option(help="Append one line of JSON per image to this file.")
     ] = None,
     max_pixels: Annotated[
-        int, typer.Option(min=1, help="Refuse pictures of more pixels than this.")
+        int, typer.Option(min=1, help="Refuse images of more pixels than this.")
     ] = 250_000_000,
 ) -> None:
-    """Remove the rain from pictures; what cannot be restored is listed, the rest is done."""
-    from derain import batch
-    from derain.cli.console import note, progress
-    from derain.restore import load
+    """Remove the rain from images.
 
-    warnings.showwarning = lambda message, *_: note(f"warning: {message}")
-    settings = batch.Settings(format, quality, tile, strength, overwrite, skip_existing, max_pixels)
+    Images that cannot be restored are listed at the end.
+    """
+    from derain import batch
+    from derain.cli.console import log_to_terminal, note, progress
+    from derain.io.pairs import is_image_name
+    from derain.restore import RestoreOptions, load
+
+    log_to_terminal()
+    options = RestoreOptions(tile, scales, strength)
+    settings = batch.BatchSettings(format, quality, options, overwrite, skip_existing, max_pixels)
     todo, failed = batch.plan(inputs, out, recursive=recursive, suffix=suffix, format=format)
-    if any(job.target is None for job in todo) and sys.stdout.isatty():
-        raise ValueError("a picture would go to the terminal; redirect it or name a file with -o")
+    if log and is_image_name(log.name):
+        raise ValueError(f"--log {log}: would write into an image; choose another name")
+    if any(job.target is None for job in todo) and (sys.stdout is None or sys.stdout.isatty()):
+        raise ValueError("an image would go to the terminal; redirect it or name a file with -o")
     restorer = load(model, device=device, precision=precision, engine=engine, memory=memory)
-    restorer.tile_for(1, 1, tile)  # a wrong --tile is said once, before the first picture
+    restorer.tile_for(1, 1, tile)  # a wrong option is said once, before the first image
+    restorer.scales_for(1, 1, scales)
     note(what_runs(restorer, tile))
     with (
         log.open("a", encoding="utf-8") if log else nullcontext() as records,
@@ -89,11 +137,13 @@ def restore(
         try:
             batch.run(todo, restorer, settings, jobs, done)
         except KeyboardInterrupt:
-            note("stopped; finished pictures are kept, --skip-existing goes on from here")
+            note("stopped; finished images are kept, --skip-existing continues from here")
             raise typer.Exit(130) from None
     counts = {s: sum(o.status == s for o in outcomes) for s in ("restored", "skipped", "failed")}
     if len(outcomes) > 1:
-        note(", ".join(f"{n} {status}" for status, n in counts.items() if n))
+        summary = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+        dry = sum(o.status == "restored" and o.change < UNCHANGED for o in outcomes)
+        note(summary + (f"; no rain was found in {dry}" if dry else ""))
     if counts["failed"] and len(outcomes) > 1:
         note("failed:\n" + "\n".join(f"  {o.message}" for o in outcomes if o.status == "failed"))
     raise typer.Exit(1 if counts["failed"] else 0)
@@ -104,8 +154,8 @@ def what_runs(restorer: "Restorer", tile: str) -> str:
     import derain
 
     record, engine = restorer.record, restorer.engine
-    side = restorer.tile_for(4000, 6000, tile)  # of a large photograph
-    tiles = "no tiles" if tile == "off" else f"tiles up to {side}"
+    tile_size = restorer.tile_for(4000, 6000, tile)  # of a large photograph
+    tiles = "no tiles" if tile == "off" else f"tiles up to {tile_size}"
     return (
         f"derain {derain.__version__}: {record.name} ({record.parameters / 1e6:.2f} M parameters), "
         f"{engine.name} on {engine.device} ({restorer.choice.reason}), {engine.precision}, {tiles}"
@@ -113,13 +163,15 @@ def what_runs(restorer: "Restorer", tile: str) -> str:
 
 
 def report(outcome: "Outcome", restorer: "Restorer", records: Any) -> None:
-    """Say what became of a picture, on the terminal and in the log."""
+    """Say what became of an image, on the terminal and in the log."""
     from derain.cli.console import note
 
     source, target = outcome.job.source, outcome.job.target
     match outcome.status:
         case "restored":
-            note(f"{source} -> {target or 'standard output'}  {outcome.seconds:.2f} s")
+            found = outcome.change >= UNCHANGED
+            change = f"changed by {outcome.change:.1f} of 255" if found else "no rain was found"
+            note(f"{source} -> {target or 'standard output'}  {outcome.seconds:.2f} s, {change}")
         case "skipped":
             note(f"{source}: skipped, {target} is there")
         case _:
@@ -129,7 +181,8 @@ def report(outcome: "Outcome", restorer: "Restorer", records: Any) -> None:
         line = {
             "source": source, "target": str(target) if target else None,
             "status": outcome.status, "seconds": round(outcome.seconds, 3),
-            "width": width, "height": height, "error": outcome.message or None,
+            "width": width, "height": height, "change": round(outcome.change, 3),
+            "error": outcome.message or None,
             "model": restorer.record.name, "precision": restorer.engine.precision,
         }  # fmt: skip
         records.write(json.dumps(line) + "\n")

@@ -1,4 +1,4 @@
-"""`derain synthesize`: rain on clean pictures, as pairs to train and test on."""
+"""`derain synthesize`: rain on clean images, as pairs to train and test on."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,54 +6,95 @@ from typing import Annotated
 import typer
 
 
+def list_presets(asked: bool) -> None:
+    """Print every preset and mixture with what it looks like, and exit."""
+    if asked:
+        from derain.rain import MIXTURES, PRESETS
+
+        for name, entry in (PRESETS | MIXTURES).items():
+            typer.echo(f"{name:16} {entry.about}")
+        raise typer.Exit
+
+
 def synthesize(
-    clean: Annotated[Path, typer.Argument(help="A clean picture, or a folder of them.")],
+    clean: Annotated[Path, typer.Argument(help="A clean image, or a folder of them.")],
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="Folder for the pairs; a file with --preview.")
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            help="Write the pairs to this folder, or with --preview the sheet to this file.",
+        ),
     ],
-    preset: Annotated[str, typer.Option(help="rain100h, rain1400, real, robust ...")] = "robust",
-    count: Annotated[int, typer.Option(min=1, help="Rainy versions of each picture.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed is other rain.")] = 0,
+    preset: Annotated[
+        str,
+        typer.Option(metavar="PRESET", help="Draw rain of this preset; --presets lists them."),
+    ] = "robust",
+    presets: Annotated[
+        bool,
+        typer.Option(
+            "--presets", is_eager=True, callback=list_presets, help="List the presets and exit."
+        ),
+    ] = False,
+    count: Annotated[
+        int, typer.Option(min=1, help="Make this many rainy versions of each image.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Draw other rain with another seed.")] = 0,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change a range: angle=60..120 or mean=0.2; repeatable."),
+        typer.Option("--set", help="Change a range: angle=60..120 or mean=0.2. May be repeated."),
     ] = None,
-    gt: Annotated[
-        str, typer.Option(help="Target of the real presets: veiled keeps their haze, or clean.")
-    ] = "veiled",
+    target: Annotated[
+        str,
+        typer.Option(
+            metavar="[hazy|clean]", help="Keep the haze of the real presets in the target, or not."
+        ),
+    ] = "hazy",
     layers: Annotated[
-        Path | None, typer.Option(help="A folder with your own photographs of rain on black.")
+        Path | None, typer.Option(help="Use the photographs of rain on black in this folder.")
     ] = None,
     rain: Annotated[bool, typer.Option("--rain", help="Also write the rain layers.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes; the pictures stay the same.")] = 1,
-    min_side: Annotated[int, typer.Option(min=1, help="List smaller pictures as failed.")] = 16,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Run this many processes; the images stay the same.")
+    ] = 1,
+    min_size: Annotated[
+        int, typer.Option(min=1, help="List images of a smaller height or width as failed.")
+    ] = 16,
     preview: Annotated[
-        bool, typer.Option("--preview", help="Write one sheet of all presets on one picture.")
+        bool, typer.Option("--preview", help="Write one sheet of all presets on one image.")
     ] = False,
 ) -> None:
-    """Make rainy pictures from clean ones; a run that was stopped goes on where it was."""
-    from PIL import Image
+    """Make rainy images from clean ones.
 
+    A run that was stopped is continued.
+    """
     from derain.cli.console import note, progress
-    from derain.rain.folder import first_picture, read_layers, read_picture, synthesize_folder
+    from derain.io.atomic import write_atomically
+    from derain.io.encode import encode_pixels
+    from derain.io.formats import FORMATS
+    from derain.io.pairs import find_images
+    from derain.rain.folder import read_clean, synthesize_folder
+    from derain.rain.layers import read_layers
     from derain.rain.sheet import contact_sheet
 
     if preview:
-        Image.fromarray(contact_sheet(read_picture(first_picture(clean)), seed)).save(out)
-        note(f"{out}: every preset on {first_picture(clean).name}")
+        first = find_images(clean, recursive=True)[0]
+        format = FORMATS.get(out.suffix.lower(), "PNG")
+        write_atomically(out, encode_pixels(contact_sheet(read_clean(first), seed), format))
+        note(f"{out}: every preset on {first.name}")
         return
-    if gt not in ("veiled", "clean"):
-        raise ValueError(f"--gt must be veiled or clean: {gt}")
+    if target not in ("hazy", "clean"):
+        raise ValueError(f"--target must be hazy or clean: {target}")
     with progress("pairs") as show:
         result = synthesize_folder(
             clean, out, preset,
-            count=count, seed=seed, overrides=dict(map(parse_range, set_ or [])), gt=gt,
+            count=count, seed=seed, overrides=dict(map(parse_range, set_ or [])), target=target,
             layers=read_layers(layers) if layers else None, save_rain=rain, jobs=jobs,
-            min_side=min_side, progress=show,
+            min_size=min_size, progress=show,
         )  # fmt: skip
     note(f"{out}: {result.written} pairs written, {result.present} were there")
-    for source, reason in result.failed.items():
-        note(f"error: {source}: {reason}")
+    for reason in result.failed.values():
+        note(f"error: {reason}")
     raise typer.Exit(1 if result.failed else 0)
 
 

@@ -14,45 +14,55 @@ if TYPE_CHECKING:
 
 def train(
     recipe: Annotated[
-        Path | None, typer.Argument(help="A recipe, such as recipes/mspfn-lite.toml.")
+        Path | None, typer.Argument(help="The recipe, such as recipes/mspfn-lite.toml.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Folder that the recipe's paths start from.")
+        Path | None, typer.Option(help="The folder that the recipe's paths are relative to.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for all that the run writes.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the run to this folder.")] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change a recipe's value: --set optimiser.lr=3e-4. Repeatable."),
+        typer.Option(
+            "--set", help="Change a value of the recipe: optimiser.lr=3e-4. May be repeated."
+        ),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with the run in this folder.", metavar="RUN")
+        Path | None, typer.Option(help="Continue the run in this folder.", metavar="RUN")
     ] = None,
     max_minutes: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Time budget over all parts; the schedule ends with it."),
+        typer.Option(
+            min=0.1, help="Stop after this time over all parts of the run; the schedule follows."
+        ),
     ] = None,
     checkpoint_minutes: Annotated[
-        float, typer.Option(min=0.0, help="Time between checkpoints.")
+        float, typer.Option(min=0.0, help="Write a checkpoint every so many minutes.")
     ] = 5.0,
-    keep: Annotated[int, typer.Option(min=1, help="How many newest checkpoints stay.")] = 3,
+    keep: Annotated[int, typer.Option(min=1, help="Keep this many of the newest checkpoints.")] = 3,
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes that make crops; 0: the training's own.")
+        int | None,
+        typer.Option(
+            min=0, help="Make crops in this many processes; 0 makes them in the training process."
+        ),
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder for decoded pictures that do not fit into memory.")
+        Path | None,
+        typer.Option(help="Put decoded images that do not fit into memory into this folder."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    onnx: Annotated[bool, typer.Option(help="Write the finished weights as .onnx too.")] = True,
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="Train on this device.")] = "auto",
+    onnx: Annotated[bool, typer.Option(help="Also write the finished weights as .onnx.")] = True,
 ) -> None:
-    """Train a network. Ctrl-C writes a checkpoint and leaves; --resume RUN goes on.
+    """Train a network by a recipe.
 
-    Several GPUs or machines: torchrun --nproc-per-node K -m derain train ...
+    Ctrl-C writes a checkpoint and exits; --resume RUN continues.
+
+    For several GPUs or machines: torchrun --nproc-per-node K -m derain train RECIPE
     """
     from derain.cli.console import note
     from derain.training import loop
+    from derain.training.checkpoint import checkpoints
     from derain.training.journal import read_data_root
     from derain.training.recipe import read_recipe
-    from derain.training.result import export_result
 
     if resume:
         if recipe or out:
@@ -63,7 +73,10 @@ def train(
         run = out
     else:
         raise ValueError("name RECIPE, --data and --out to start a run, --resume RUN to go on")
-    settings = loop.Settings(device, max_minutes, checkpoint_minutes, keep, workers, cache)
+    settings = loop.TrainingSettings(
+        device, max_minutes, checkpoint_minutes, keep, workers, cache, onnx
+    )
+    how = f"go on with: derain train --resume {run}"
     with shown_progress() as show:
         try:
             weights = loop.train(
@@ -71,12 +84,13 @@ def train(
                 resume=resume is not None, on_step=show,
             )  # fmt: skip
         except loop.Interrupted as stopped:
-            note(f"{stopped}; go on with: derain train --resume {run}")
+            note(f"{stopped}; {how}")
             raise typer.Exit(130) from None
+        except (loop.TrainingFailed, FloatingPointError, OSError) as error:
+            if not checkpoints(run / "checkpoints"):
+                raise ValueError(str(error)) from error
+            raise ValueError(f"{error}; {how}") from error
     if is_first_process():
-        problem = export_result(weights) if onnx else ""
-        if problem:
-            note(problem)
         typer.echo(weights)
 
 
@@ -97,21 +111,21 @@ def shown_progress() -> Iterator[Callable[["Progress"], None]]:
     )  # fmt: skip
     said = time.monotonic()
     with bar:
-        task = bar.add_task("reading pictures", total=1.0)
+        task = bar.add_task("reading images", total=1.0)
 
         def show(p: "Progress") -> None:
             nonlocal said
             psnr = f"{p.psnr:.2f} dB" if p.psnr else "-"
             text = (
-                f"step {p.step}  {p.rate:.2f}/s  waiting {100 * p.waiting:.0f} %  "
-                f"loss {p.loss:.4f}  held out {psnr}"
+                f"step {p.step}  {p.steps_per_second:.2f}/s  waiting {100 * p.waiting:.0f} %  "
+                f"loss {p.loss:.4f}  validation {psnr}"
             )
-            bar.update(task, completed=p.share, description=text)
+            bar.update(task, completed=p.fraction, description=text)
             if p.remark:
                 note(p.remark)
             if not err.is_terminal and time.monotonic() - said > 60:
                 said = time.monotonic()
-                note(f"{100 * p.share:5.1f} %  {text}")
+                note(f"{100 * p.fraction:5.1f} %  {text}")
 
         yield show
 

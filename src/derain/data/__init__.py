@@ -1,1 +1,1 @@
-"""Training data: pictures in memory, crops drawn from them, rain on the way."""
+"""Training data: images in memory, crops drawn from them, rain on the way."""

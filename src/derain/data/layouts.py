@@ -2,19 +2,25 @@
 
 Copies of one set differ: JORDER's zip, PReNet's, MSPFN's and MPRNet's all name files their own
 way. So a set is known by its folder's name, and its pairs are found by the structures that those
-copies use, whichever set it is. Paths only: nothing here opens a picture.
+copies use, whichever set it is. Paths only: nothing here opens an image.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from derain.data.public import SETS, PublicSet
+from derain.io.pairs import (
+    Half,
+    PairPath,
+    find_images,
+    images_by_name,
+    list_images,
+    match_folders,
+)
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
-
-# Folders of rainy and of clean pictures; "." is the set's own folder (PReNet's Rain100H)
+# Folders of rainy and of clean images; "." is the set's own folder (PReNet's Rain100H)
 _RAINY = (
     "rain/X2", "rainy", "rainy_image", "input", "rain", "inputcrop", "rainysamples", "real_input",
     "data",
@@ -24,8 +30,8 @@ _CLEAN = (
     "cleansamples", ".",
 )  # fmt: skip
 
-# A rainy picture's name -> the clean one's; the first that is there is the partner
-_PARTNERS = (
+# A rainy image's name -> the clean one's; the first that is there is taken
+_CLEAN_NAMES = (
     (r"(.+)", r"\1"),  # 12, 12: MSPFN, MPRNet, DRSformer
     (r"rain-(\d+)", r"norain-\1"),  # JORDER's and PReNet's Rain100 and Rain800
     (r"(norain-\d+)x2", r"\1"),  # Rain200 as its authors zip it
@@ -43,39 +49,29 @@ HINTS = ("clean-left", "clean-right", "real")
 
 
 @dataclass(frozen=True)
-class Item:
-    """One rainy picture and its clean one, if there is one."""
-
-    name: str  # path below the set's rainy folder, without suffix
-    rainy: Path
-    clean: Path | None = None  # equals `rainy` where one file holds both
-    clean_half: str = ""  # then "left" or "right"
-
-
-@dataclass(frozen=True)
 class Found:
     """A set on this machine."""
 
     name: str  # key of SETS, or the folder's own name
     title: str
     folder: Path
-    items: tuple[Item, ...]
+    items: tuple[PairPath, ...]
     public: PublicSet | None = None
     total: int = 0  # how many there are where only the first are meant; else 0
 
     @property
     def has_truth(self) -> bool:
-        """Whether there are clean pictures to compare with."""
+        """Whether there are clean images to compare with."""
         return self.items[0].clean is not None
 
     def first(self, count: int | None) -> "Found":
-        """The set cut to its first pictures; None leaves it whole."""
+        """The set cut to its first images; None leaves it whole."""
         if count is None or count >= len(self.items):
             return self
         return replace(self, items=self.items[:count], total=len(self.items))
 
 
-def find(root: Path, what: str) -> Found:
+def find_set(root: Path, what: str) -> Found:
     """Find a set below a folder.
 
     Args:
@@ -85,7 +81,7 @@ def find(root: Path, what: str) -> Found:
             is no ground truth.
 
     Raises:
-        ValueError: Unknown or absent set, no pictures, or a picture without a partner; says what
+        ValueError: Unknown or absent set, no images, or an image without a matching one; says what
             is looked for.
     """
     text, colon, hint = what.rpartition(":")
@@ -107,7 +103,7 @@ def find(root: Path, what: str) -> Found:
     return Found(own, own, folder, items)
 
 
-def find_all(root: Path) -> tuple[list[Found], list[str]]:
+def find_sets(root: Path) -> tuple[list[Found], list[str]]:
     """Find every public set below a folder.
 
     Returns:
@@ -173,79 +169,73 @@ def _child(folder: Path, path: str) -> Path | None:
     return folder
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    """The pictures directly in a folder, by name without suffix, numbers in their order."""
-    files = [f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and f.name[0] != "."]
-    found: dict[str, Path] = {}
-    for path in sorted(files, key=lambda f: _in_order(f.stem)):
-        if path.stem in found:
-            raise ValueError(f"{found[path.stem]} and {path.name}: which of the two is meant?")
-        found[path.stem] = path
-    return found
-
-
-def _in_order(name: str) -> list[tuple[int, str]]:
-    # 2 before 10: numbers by value, the text between them as it is
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
-
-
-def _items(folder: Path, public: PublicSet | None, hint: str) -> list[Item]:
-    side = hint.removeprefix("clean-") if hint.startswith("clean-") else ""
+def _items(folder: Path, public: PublicSet | None, hint: str) -> list[PairPath]:
+    asked_half: Half = "left" if hint == "clean-left" else "right" if hint == "clean-right" else ""
     real = hint == "real" or (not hint and public is not None and public.real)
     roots = _TRAIN_ROOTS if public and public.training else _TEST_ROOTS
     for place in [p for root in roots if (p := _child(folder, root))]:
-        rainy = next((f for name in _RAINY if (f := _child(place, name)) and _pictures(f)), None)
+        rainy = _with_images(place, _RAINY)
         if rainy and real:
-            return _real(_pictures(rainy))
-        if rainy and not side:
-            clean = [f for name in _CLEAN if (f := _child(place, name)) and _pictures(f)]
-            if clean:
-                return _pairs(rainy, clean[0])
-        pictures = _pictures(place)
-        if pictures and real:
-            return _real(pictures)
-        if pictures and not side and (items := _pairs_in_one_folder(pictures)):
+            return _real(rainy)
+        if rainy and not asked_half and (clean := _with_images(place, _CLEAN)):
+            return match_folders(rainy, clean, find=_clean_of)
+        if not list_images(place):
+            continue
+        if real:
+            return _real(place)
+        if not asked_half and (items := _pairs_in_one_folder(place)):
             return items
-        half = side or (public.clean_half if public else "")
-        if pictures and half:
-            return [Item(name, path, path, half) for name, path in pictures.items()]
-        if pictures and public is None:
-            return _real(pictures)
+        if half := asked_half or (public.clean_half if public else ""):
+            return [PairPath(n, path, path, half) for n, path in images_by_name(place).items()]
+        if public is None:
+            return _real(place)
     raise ValueError(
-        f"{folder}: no pairs in it; looked for folders of rainy pictures ({', '.join(_RAINY)}) "
+        f"{folder}: no pairs in it; looked for folders of rainy images ({', '.join(_RAINY)}) "
         f"beside folders of clean ones ({', '.join(_CLEAN[:-1])}); pairs side by side in one file "
         "need :clean-left or :clean-right after the folder's name"
     )
 
 
-def _real(pictures: dict[str, Path]) -> list[Item]:
-    return [Item(name, path) for name, path in pictures.items()]
+def _with_images(place: Path, names: Sequence[str]) -> Path | None:
+    """The first of some folders that is there and holds images."""
+    return next((f for name in names if (f := _child(place, name)) and list_images(f)), None)
 
 
-def _partner(name: str, clean: dict[str, Path], but: str = "") -> Path | None:
-    for pattern, replacement in _PARTNERS:
+def _clean_of(name: str, known: Mapping[str, Path], but: str = "") -> Path | None:
+    """The clean image for a rainy one's name, as the copies of the sets name them."""
+    for pattern, replacement in _CLEAN_NAMES:
         if match := re.fullmatch(pattern, name):
             candidate = match.expand(replacement)
-            if candidate in clean and candidate != but:
-                return clean[candidate]
+            if candidate in known and candidate != but:
+                return known[candidate]
     return None
 
 
-def _pairs(rainy: Path, clean: Path) -> list[Item]:
-    known = _pictures(clean)
-    items = [Item(name, path, _partner(name, known)) for name, path in _pictures(rainy).items()]
-    used = {item.clean for item in items}
-    # A folder around that of the rainy pictures may hold more than their partners
-    unused = [] if rainy.is_relative_to(clean) else [p for p in known.values() if p not in used]
-    missing = [item.rainy for item in items if item.clean is None]
-    for alone, folder in ((missing, clean), (unused, rainy)):
-        if alone:
-            more = f" ({len(alone) - 1} more like it)" if alone[1:] else ""
-            raise ValueError(f"{alone[0]} has no partner in {folder}{more}")
-    return items
+def _real(folder: Path) -> list[PairPath]:
+    return [PairPath(name, path) for name, path in images_by_name(folder).items()]
 
 
-def _pairs_in_one_folder(pictures: dict[str, Path]) -> list[Item]:
+def _pairs_in_one_folder(folder: Path) -> list[PairPath]:
     """Pairs such as 001_in and 001_GT, or rain-1 and norain-1; empty if there are none."""
-    partners = {name: _partner(name, pictures, but=name) for name in pictures}
-    return [Item(name, pictures[name], clean) for name, clean in partners.items() if clean]
+    images = images_by_name(folder)
+    found = [PairPath(n, path, _clean_of(n, images, but=n)) for n, path in images.items()]
+    return [pair for pair in found if pair.clean]
+
+
+# Training lists its pairs in the order of plain sorting: which of them are held out for validation
+# depends on it.
+
+
+def list_clean(folder: Path) -> list[PairPath]:
+    """Clean images without a rainy version."""
+    return [PairPath(path.name, clean=path) for path in sorted(find_images(folder))]
+
+
+def list_side_by_side(folder: Path, half: Half = "left") -> list[PairPath]:
+    """Pairs stored as one image each, by default left half clean, right half rainy (Rain800)."""
+    return [PairPath(path.stem, path, path, half) for path in sorted(find_images(folder))]
+
+
+def list_folders(folder: Path) -> list[PairPath]:
+    """Pairs stored as ``rainy/NAME`` and ``clean/NAME``, paired by name without suffix."""
+    return sorted(match_folders(folder / "rainy", folder / "clean"), key=lambda pair: pair.name)

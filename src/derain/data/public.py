@@ -5,6 +5,7 @@ threads where given as owner/name #number. Most of these sets state no licence, 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 UNKNOWN = "unknown: none stated"
 _JORDER = "https://www.icst.pku.edu.cn/struct/Projects/joint_rain_removal.html"
@@ -17,13 +18,14 @@ class PublicSet:
     name: str  # as `--set` takes it
     title: str  # as papers write it
     about: str
-    pairs: int  # or pictures, where there is no ground truth
+    pairs: int  # or images, where there is no ground truth
     home: str
     overlaps: str
     folders: tuple[str, ...]  # names of its folder in copies, in small letters and digits alone
     licence: str = UNKNOWN
-    clean_half: str = ""  # "left" or "right" where its authors' files hold pairs side by side
-    input_psnr: float | None = None  # dB, Y, of the rainy pictures; tells sets of one name apart
+    # Where its authors' files hold pairs side by side
+    clean_half: Literal["", "left", "right"] = ""
+    input_psnr: float | None = None  # dB, Y, of the rainy images; tells sets of one name apart
     input_source: str = ""
     other_counts: tuple[tuple[int, str], ...] = ()  # copies that are known to differ
     real: bool = False  # photographs of real rain, without ground truth
@@ -88,7 +90,7 @@ _ALL = (
         "test half of Rain800 (Zhang et al., ID-CGAN), pairs side by side, left = clean",
         100,
         "https://github.com/hezhangsprinter/ID-CGAN",
-        "uses BSDS500's test part; one picture equals a training picture of Rain800; pictures 6 "
+        "uses BSDS500's test part; one image equals a training image of Rain800; images 6 "
         "and 90 occur in other sets; 7 = 29, 11 = 27 and 67 = 75, so 97 are distinct",
         ("test100", "testsyn", "rain800test", "testrain800"),
         clean_half="left",
@@ -126,7 +128,7 @@ _ALL = (
         ("rain1400", "rainyimagedataset", "ddndata"),
         input_psnr=25.24,
         input_source="MH2F-Net, Table 2",
-        other_counts=((14000, "training and test pictures together"),),
+        other_counts=((14000, "training and test images together"),),
     ),
     PublicSet(
         "test2800",
@@ -169,7 +171,7 @@ _ALL = (
         "training half of Rain800 (Zhang et al., ID-CGAN), side by side, left = clean",
         700,
         "https://github.com/hezhangsprinter/ID-CGAN",
-        "13 pairs share a background with Rain100H/L, one equals a picture of Test100; about 368 "
+        "13 pairs share a background with Rain100H/L, one equals an image of Test100; about 368 "
         "distinct backgrounds",
         ("rain800", "rain800train", "rain800training"),
         clean_half="left",

@@ -1,6 +1,6 @@
 """Decoded pairs within reach: in memory, in one memory-mapped file, or decoded again each time.
 
-Decoding a picture takes longer than cutting a crop from it, so a training set is decoded once. A
+Decoding an image takes longer than cutting a crop from it, so a training set is decoded once. A
 set that fits is kept in memory; a larger one in a single file of raw pixels on disk, which the
 system caches page by page and all processes of a machine share.
 """
@@ -15,16 +15,16 @@ from typing import Literal, overload
 
 import numpy as np
 
-from derain.data.pictures import Pair, PairFile
+from derain.io.pairs import Pair, PairPath
 
-Keep = Literal["auto", "memory", "disk", "files"]
-MEMORY_SHARE = 0.4  # of what is free; crops, network and optimiser need the rest
+Storage = Literal["auto", "memory", "disk", "files"]
+MEMORY_FRACTION = 0.4  # of what is free; crops, network and optimiser need the rest
 
 
 class Decoding(Sequence[Pair]):
     """Pairs that are decoded whenever they are asked for."""
 
-    def __init__(self, files: Sequence[PairFile]) -> None:
+    def __init__(self, files: Sequence[PairPath]) -> None:
         self.files = files
 
     def __len__(self) -> int:
@@ -42,29 +42,29 @@ class Decoding(Sequence[Pair]):
         return self.files[index].read()
 
 
-def open_pairs(files: Sequence[PairFile], keep: Keep, folder: Path) -> Sequence[Pair]:
+def open_pairs(files: Sequence[PairPath], storage: Storage, folder: Path) -> Sequence[Pair]:
     """The pairs, ready to be drawn from.
 
     Args:
         files: Where they lie.
-        keep: ``memory``, ``disk`` (a memory-mapped file below ``folder``), ``files`` (decoded
+        storage: ``memory``, ``disk`` (a memory-mapped file below ``folder``), ``files`` (decoded
             again each time); ``auto`` takes the first of these that has room.
         folder: For the memory-mapped file.
 
     Raises:
-        ValueError: A file is no picture; names it.
+        ValueError: A file is no image; names it.
         OSError: The folder cannot be written to, or its disk is full.
     """
-    if keep == "auto":
-        keep = best_place(estimated_bytes(files), folder)
-    if keep == "memory":
+    if storage == "auto":
+        storage = best_place(estimated_bytes(files), folder)
+    if storage == "memory":
         return [file.read() for file in files]
-    return mapped(files, folder) if keep == "disk" else Decoding(files)
+    return mapped(files, folder) if storage == "disk" else Decoding(files)
 
 
-def best_place(size: int, folder: Path) -> Keep:
+def best_place(size: int, folder: Path) -> Storage:
     """Where so many bytes have room."""
-    if size < MEMORY_SHARE * available_memory():
+    if size < MEMORY_FRACTION * available_memory():
         return "memory"
     existing = next(p for p in (folder, *folder.absolute().parents) if p.is_dir())
     return "disk" if size < 0.8 * shutil.disk_usage(existing).free else "files"
@@ -78,18 +78,18 @@ def available_memory() -> int:
         return 4 * 2**30
 
 
-def estimated_bytes(files: Sequence[PairFile], samples: int = 16) -> int:
+def estimated_bytes(files: Sequence[PairPath], samples: int = 16) -> int:
     """Decoded size of all pairs, from some of them, evenly spread."""
     chosen = files[:: max(len(files) // samples, 1)]
     return sum(bytes_of(file.read()) for file in chosen) * len(files) // max(len(chosen), 1)
 
 
 def bytes_of(pair: Pair) -> int:
-    """Bytes of both pictures."""
+    """Bytes of both images."""
     return pair.clean.nbytes + (0 if pair.rainy is None else pair.rainy.nbytes)
 
 
-def mapped(files: Sequence[PairFile], folder: Path) -> list[Pair]:
+def mapped(files: Sequence[PairPath], folder: Path) -> list[Pair]:
     """The pairs as views of one memory-mapped file, which is made where it is not there yet.
 
     Its name holds a hash of the files' names, sizes and times, so a changed set gets a new one.
@@ -112,13 +112,13 @@ def mapped(files: Sequence[PairFile], folder: Path) -> list[Pair]:
     return pairs
 
 
-def identity(file: PairFile) -> list[int]:
+def identity(file: PairPath) -> list[int]:
     """Sizes and times of a pair's files, which change when they do."""
-    paths = [file.clean] if file.rainy is None else [file.clean, file.rainy]
+    paths = [path for path in (file.clean, file.rainy) if path is not None]
     return [value for s in map(Path.stat, paths) for value in (s.st_size, s.st_mtime_ns)]
 
 
-def write_pixels(files: Sequence[PairFile], pixels: Path, index: Path) -> None:
+def write_pixels(files: Sequence[PairPath], pixels: Path, index: Path) -> None:
     """Decode pairs into one file; the index, written last, makes it valid."""
     partial = pixels.with_name(f".{pixels.name}.{os.getpid()}.partial")
     shapes = []

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from derain.engines import Batch, require_size
-from derain.weights.record import KEY, parse_record
+from derain.engines.engine import Batch, image_size, require_size
+from derain.weights.headers import read_record
 
 CUDA = "CUDAExecutionProvider"
 
@@ -39,6 +39,7 @@ class ONNXRuntimeEngine:
                 f"onnxruntime computes in f32 here, not in {precision}; --engine openvino and "
                 f"--engine torch know others"
             )
+        self.record = read_record(path)  # before onnxruntime sees the file
         options = ort.SessionOptions()
         options.log_severity_level = 3  # errors alone; warnings speak of its own optimisations
         if threads:
@@ -50,30 +51,40 @@ class ONNXRuntimeEngine:
             raise ValueError(f"{path}: onnxruntime cannot load it: {reason}") from None
         if device != "cpu" and self.session.get_providers()[0] != CUDA:
             raise ValueError(f"no {device}: onnxruntime could not load its CUDA libraries")
-        metadata = self.session.get_modelmeta().custom_metadata_map
-        if KEY not in metadata:
-            raise ValueError(f"{path}: not written by derain (it has no derain record)")
-        self.record = parse_record(metadata[KEY], path)
         self.device = device.upper() if device == "cpu" else device
-        sides = self.session.get_inputs()[0].shape[2:]  # names where any number will do
-        self.sides = tuple(side if isinstance(side, int) else None for side in sides)
+        (image,) = self.session.get_inputs()
+        self.input_name = image.name
+        lengths = [each if isinstance(each, int) else None for each in image.shape]
+        self.input_size = image_size(lengths, path)
 
     def __call__(self, batch: Batch) -> Batch:
         """(1, 3, H, W) in [0, 1] -> the same shape, unclipped.
 
         Raises:
-            ValueError: The file takes pictures of one other size alone.
+            ValueError: The file takes images of one other size alone.
         """
-        require_size(self.record, self.sides, batch)
-        result = np.asarray(self.session.run(None, {"rainy": batch})[0])
+        require_size(self.record, self.input_size, batch)
+        result = np.asarray(self.session.run(None, {self.input_name: batch})[0])
         if result.shape != batch.shape:
             raise RuntimeError(f"onnxruntime returned {result.shape} for {batch.shape}")
         return result
 
 
-def has_cuda() -> bool:
-    """Whether the installed onnxruntime can use CUDA."""
-    return CUDA in ort.get_available_providers()
+def load(path: Path, device: str, precision: str, threads: int | None) -> ONNXRuntimeEngine:
+    """Load an `.onnx` file."""
+    return ONNXRuntimeEngine(path, device, precision, threads)
+
+
+def missing(device: str) -> str:
+    """Why a device cannot be used; empty if it can."""
+    if device == "cpu" or CUDA in ort.get_available_providers():
+        return ""
+    return "this onnxruntime has no CUDA (`pip install onnxruntime-gpu` has)"
+
+
+def computes(device: str, precision: str) -> bool:
+    """Whether it computes in a precision here: in f32 alone."""
+    return precision == "f32"
 
 
 def providers(device: str) -> list[tuple[str, dict[str, str]]]:

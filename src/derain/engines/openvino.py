@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
-from derain.engines import Batch, require_size
-from derain.weights.record import KEY, Record, parse_record
+from derain.engines.engine import Batch, image_size, require_size
+from derain.weights.headers import read_record
+from derain.weights.record import Record
 
 
 @cache
@@ -28,13 +29,28 @@ def read_model(path: Path) -> tuple[Any, Record]:
     Raises:
         ValueError: Not a model, or not one that derain wrote; names the file.
     """
+    record = read_record(path)  # before OpenVINO sees the file
     try:
-        model = core().read_model(path)
-    except RuntimeError:
-        raise ValueError(f"{path}: not a model that OpenVINO reads") from None
-    if not model.has_rt_info(["framework", KEY]):
-        raise ValueError(f"{path}: not written by derain (it has no derain record)")
-    return model, parse_record(model.get_rt_info(["framework", KEY]).astype(str), path)
+        return core().read_model(path), record
+    except RuntimeError as error:
+        raise ValueError(f"{path}: not a model that OpenVINO reads: {reason(error)}") from None
+
+
+def reason(error: RuntimeError) -> str:
+    """What OpenVINO says, without where in its code it says so, on one line."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [line for line in lines if line and not line.startswith(("Exception from", "Check "))]
+    return (told[-1] if told else "it does not say why")[:200]
+
+
+def missing(device: str) -> str:
+    """Why a device cannot be used; the CPU always can."""
+    return ""
+
+
+def computes(device: str, precision: str) -> bool:
+    """Whether the CPU multiplies in a precision."""
+    return precision == "f32" or "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVINOEngine:
@@ -54,9 +70,10 @@ class OpenVINOEngine:
 
     def __init__(self, path: Path, precision: str = "auto", threads: int | None = None) -> None:
         model, self.record = read_model(path)
-        sides = list(model.input(0).partial_shape)[2:]
-        self.sides = [None if side.is_dynamic else side.get_length() for side in sides]
-        has_bf16 = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        shape = model.input().partial_shape
+        lengths = [None if each.is_dynamic else each.get_length() for each in shape]
+        self.input_size = image_size(lengths, path)
+        has_bf16 = computes("cpu", "bf16")
         if precision == "bf16" and not has_bf16:
             raise ValueError("this CPU has no bf16; use --precision f32 or auto")
         self.precision = "bf16" if has_bf16 and precision != "f32" else "f32"
@@ -64,20 +81,28 @@ class OpenVINOEngine:
         config = {"INFERENCE_PRECISION_HINT": self.precision, "PERFORMANCE_HINT": "LATENCY"}
         if threads:
             config["INFERENCE_NUM_THREADS"] = str(threads)
-        self.compiled = core().compile_model(model, "CPU", config)
+        try:
+            self.compiled = core().compile_model(model, "CPU", config)
+        except RuntimeError as error:
+            raise ValueError(f"{path}: OpenVINO cannot compile it: {reason(error)}") from None
 
     def __call__(self, batch: Batch) -> Batch:
         """(N, 3, H, W) in [0, 1] -> the same shape, unclipped.
 
         Raises:
-            ValueError: The file takes pictures of one other size alone.
+            ValueError: The file takes images of one other size alone.
             RuntimeError: OpenVINO returned another shape, as it does without a word when memory
                 runs out or it cannot handle a size.
         """
-        require_size(self.record, self.sides, batch)
+        require_size(self.record, self.input_size, batch)
         result = np.asarray(self.compiled(batch)[0])
         if result.shape != batch.shape:
             self.compiled.release_memory()  # what it got before there was no more
             shapes = f"OpenVINO returned {result.shape} for {batch.shape}"
             raise RuntimeError(f"{shapes}: out of memory, or a size that it cannot handle")
         return result
+
+
+def load(path: Path, device: str, precision: str, threads: int | None) -> OpenVINOEngine:
+    """Load an `.onnx` or `.xml` file."""
+    return OpenVINOEngine(path, precision, threads)

@@ -1,10 +1,15 @@
 """torch on CPU, CUDA or MPS."""
 
-import torch
-from torch import nn
+from pathlib import Path
+from typing import Any
 
-from derain.engines import Batch
+import torch
+
+from derain.engines.engine import Batch
+from derain.models import Network
 from derain.models.blocks import channels_last
+from derain.weights.catalog import AUTHORS
+from derain.weights.files import load_network
 from derain.weights.record import Record
 
 
@@ -23,7 +28,7 @@ class TorchEngine:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network[Any],
         record: Record,
         device: str = "cpu",
         precision: str = "auto",
@@ -32,12 +37,10 @@ class TorchEngine:
         self.record = record
         if threads:
             torch.set_num_threads(threads)
-        fold = getattr(network, "fold", None)
-        network = fold() if fold else network
-        self.network = channels_last(network).to(device).eval()
+        self.network = channels_last(network.fold()).to(device).eval()
         self.torch_device = torch.device(device)
         self.device = describe(self.torch_device)
-        fast = has_bf16(self.torch_device)
+        fast = computes(device, "bf16")
         self.precision = "bf16" if precision == "bf16" or (fast and precision == "auto") else "f32"
         if self.precision == "f32" and self.torch_device.type == "cuda":
             torch.backends.cudnn.allow_tf32 = False  # which would keep 10 bits of 23
@@ -60,8 +63,38 @@ def describe(device: torch.device) -> str:
     return str(device).upper() if device.type == "cpu" else str(device)
 
 
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies matrices in bf16."""
-    if device.type == "cuda":
+def load(path: Path, device: str, precision: str, threads: int | None) -> TorchEngine:
+    """Load a `.safetensors` file, or an authors' checkpoint, which runs in f32 as it was measured.
+
+    Raises:
+        ValueError: As ``load_network``, or a checkpoint is asked for in another precision.
+    """
+    if path.suffix in AUTHORS:
+        if precision == "bf16":
+            raise ValueError(f"{path.name}: authors' checkpoints run in f32 alone")
+        precision = "f32"
+    return TorchEngine(*load_network(path), device, precision, threads)
+
+
+def missing(device: str) -> str:
+    """Why a device cannot be used; empty if it can."""
+    kind, _, index = device.partition(":")
+    if kind == "cpu":
+        return ""
+    if kind == "mps":
+        return "" if torch.backends.mps.is_available() else "torch finds no Apple GPU"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count == 0:
+        return "torch finds no CUDA device"
+    there = index == "" or (index.isdecimal() and int(index) < count)
+    return "" if there else f"there are {count} CUDA devices, numbered from 0"
+
+
+def computes(device: str, precision: str) -> bool:
+    """Whether the device multiplies matrices in a precision."""
+    kind = device.partition(":")[0]
+    if precision == "f32":
+        return True
+    if kind == "cuda":
         return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    return kind == "cpu" and torch.cpu._is_avx512_bf16_supported()

@@ -46,7 +46,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Row:
+class PublishedRow:
     """What one table says of one method on one set: several metrics by one protocol."""
 
     figures: tuple[Figure, ...]
@@ -117,7 +117,7 @@ def _read(table: dict[str, Any]) -> Iterator[Figure]:
                     )  # fmt: skip
 
 
-def rows(name: str, title: str = "", *, every: bool = False) -> list[Row]:
+def rows(name: str, title: str = "", *, every: bool = False) -> list[PublishedRow]:
     """The published rows of a set, and of other sets that papers call by its title.
 
     Args:
@@ -131,14 +131,14 @@ def rows(name: str, title: str = "", *, every: bool = False) -> list[Row]:
         if fits and figure.metric in METRICS and (figure.main or every):
             key = (figure.paper, figure.table, figure.method, figure.set)
             grouped.setdefault(key, []).append(figure)
-    return [Row(tuple(group)) for group in grouped.values()]
+    return [PublishedRow(tuple(group)) for group in grouped.values()]
 
 
-def of_network(network: str, name: str, title: str = "") -> Row | None:
+def of_network(network: str, name: str, title: str = "") -> PublishedRow | None:
     """The row of a network on a set: of its own paper, a main table first; None without any."""
     own = network.partition("-")[0]
 
-    def rank(row: Row) -> tuple[bool, bool, bool]:
+    def rank(row: PublishedRow) -> tuple[bool, bool, bool]:
         paper = row.first.paper.lower().replace("-", "")
         return (row.first.set != name, not paper.startswith(own), not row.first.main)
 

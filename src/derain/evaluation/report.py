@@ -1,7 +1,6 @@
-"""The HTML report: one file that opens from disk, with all its pictures inside."""
+"""The HTML report: one file that opens from disk, with all its images inside."""
 
 import base64
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,33 +9,31 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from derain import images
 from derain.evaluation import tables
-from derain.evaluation.plot import Level, Point, scatter
+from derain.evaluation.evaluate import ImageResult, Measured
 from derain.evaluation.published import MARKS
-from derain.evaluation.run import Measured, Row
-from derain.evaluation.sets import read
-from derain.evaluation.tables import DIGITS, Line, Table
+from derain.evaluation.scatter import Level, Point, scatter
+from derain.evaluation.sets import read_pair
+from derain.evaluation.tables import Line, Table
+from derain.io.decode import DecodedImage, read_rgb
+from derain.io.encode import encode_pixels, write_image
 from derain.metrics import METRICS
-from derain.metrics.folder import read_rgb
 
-QUALITY = 95  # of the WebP pictures in a report
-UNITS = {"psnr": "PSNR in dB", "niqe": "NIQE (lower is better)", "sseq": "SSEQ (lower is better)"}
+QUALITY = 95  # of the WebP images in a report
 COSTS: tuple[tuple[str, str, Callable[[Line], float | None]], ...] = (
-    ("GMAC", "multiply-adds at 512x384, in thousands of millions", lambda line: line.gmacs),
+    ("GMACs", "GMACs (10^9 multiply-adds) at 512x384", lambda line: line.gmacs),
     ("parameters", "parameters, in millions", lambda line: (line.parameters or 0) / 1e6),
-    ("time", "seconds per picture, on this machine", lambda line: line.seconds),
+    ("time", "seconds per image, on this machine", lambda line: line.seconds),
 )
 
 
 @dataclass(frozen=True)
 class Example:
-    """A picture worth looking at."""
+    """An image worth looking at."""
 
     rank: str  # "best", "median" or "worst"
-    row: Row
+    row: ImageResult
     size: tuple[int, int]  # width, height
     images: dict[str, str]  # "rainy", "derained" and perhaps "clean" -> key of the report's images
     scores: tuple[str, ...]  # "PSNR 13.55 → 28.66", ...
@@ -56,7 +53,7 @@ def render(results: Sequence[Table], about: dict[str, str]) -> str:
         ImportError: Jinja2 is not installed.
     """
     environment = _environment()
-    pictures: dict[str, str] = {}
+    data_urls: dict[str, str] = {}
     page = environment.get_template("report.html.jinja")
     return page.render(
         about=about,
@@ -69,15 +66,14 @@ def render(results: Sequence[Table], about: dict[str, str]) -> str:
         plots={table.found.name: plots(table) for table in results},
         examples={
             table.found.name: [
-                (line.name, examples(line.result, _input_of(table), pictures))
+                (line.name, examples(line.result, _input_of(table), data_urls))
                 for line in table.lines
-                if line.result and line.result.candidate.path
+                if line.result and line.result.model.path
             ]
             for table in results
         },
         models=_models(results),
-        pictures=pictures,
-        digits=DIGITS,
+        data_urls=data_urls,
     )
 
 
@@ -109,20 +105,20 @@ def _environment() -> Any:
 def _cells(value: float | None, metric: str) -> str:
     if value is not None and math.isinf(value):
         return "∞"
-    return tables.number(value, DIGITS[metric])
+    return tables.number(value, METRICS[metric].digits)
 
 
-def _input_of(table: Table) -> dict[str, Row]:
-    """What was measured of the rainy pictures themselves, by picture."""
+def _input_of(table: Table) -> dict[str, ImageResult]:
+    """What was measured of the rainy images themselves, by image."""
     results = [line.result for line in table.lines if line.result]
-    rainy = next((result for result in results if not result.candidate.path), None)
+    rainy = next((result for result in results if not result.model.path), None)
     return {row.item.name: row for row in rainy.rows} if rainy else {}
 
 
 def _models(results: Sequence[Table]) -> list[Measured]:
     """Each model once."""
-    found = {result.candidate.name: result for result in tables.measured(results)}
-    return [result for result in found.values() if result.candidate.path]
+    found = {result.model.name: result for result in tables.measured(results)}
+    return [result for result in found.values() if result.model.path]
 
 
 def plots(table: Table) -> list[tuple[str, str]]:
@@ -140,7 +136,7 @@ def plots(table: Table) -> list[tuple[str, str]]:
             if measured is not None and math.isfinite(measured):
                 if cost:
                     points.append(Point(line.name, cost, measured, "measured", theirs))
-                elif line.result and not line.result.candidate.path:
+                elif line.result and not line.result.model.path:
                     text = f"{line.name} {_cells(measured, metric)}"
                     levels.append(Level(text, measured, "input"))
             elif measured is None and theirs is not None:
@@ -150,41 +146,47 @@ def plots(table: Table) -> list[tuple[str, str]]:
                     text = f"{line.name} {printed} [{line.note}]"
                     levels.append(Level(text, theirs, "published"))
         if any(point.kind == "measured" for point in points):
-            quality = UNITS.get(metric, metric.upper())
+            quality = METRICS[metric].axis
             drawn.append((name, scatter(points, levels, axis, quality, lower=lower)))
     return drawn
 
 
-def examples(result: Measured, inputs: dict[str, Row], pictures: dict[str, str]) -> list[Example]:
-    """The best, the median and the worst picture of a model.
+def examples(
+    result: Measured, inputs: dict[str, ImageResult], data_urls: dict[str, str]
+) -> list[Example]:
+    """The best, the median and the worst image of a model.
 
     Args:
         result: The model on a set.
-        inputs: The same measurements of the rainy pictures, by picture; may be empty.
-        pictures: Receives the images as data addresses, by a key of their own.
+        inputs: The same measurements of the rainy images, by image; may be empty.
+        data_urls: Receives the images as data: URLs, by a key of their own.
     """
     metric = result.metrics[0]
     sign = -1 if METRICS[metric].higher_is_better else 1
     ranked = sorted(result.rows, key=lambda row: sign * row.values[metric])
     chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
     return [
-        _example(rank, row, result, inputs.get(row.item.name), pictures)
+        _example(rank, row, result, inputs.get(row.item.name), data_urls)
         for rank, row in chosen.items()
     ]
 
 
 def _example(
-    rank: str, row: Row, result: Measured, before: Row | None, pictures: dict[str, str]
+    rank: str,
+    row: ImageResult,
+    result: Measured,
+    before: ImageResult | None,
+    data_urls: dict[str, str],
 ) -> Example:
-    rainy, clean = read(row.item)
+    rainy, clean = read_pair(row.item)
     shown = {"rainy": rainy, "derained": restored(result, row, rainy)}
     if clean is not None:
         shown["clean"] = clean
     keys: dict[str, str] = {}
-    for kind, picture in shown.items():
-        owner = result.candidate.sha256[:8] if kind == "derained" else ""
+    for kind, image in shown.items():
+        owner = result.model.sha256[:8] if kind == "derained" else ""
         keys[kind] = f"{kind}-{row.key.content[:16]}{owner}"
-        pictures.setdefault(keys[kind], data_address(picture))
+        data_urls.setdefault(keys[kind], data_url(image))
     scores: list[str] = []
     for metric, value in row.values.items():
         change = f"{_cells(before.values[metric], metric)} → " if before else ""
@@ -192,19 +194,18 @@ def _example(
     return Example(rank, row, (rainy.shape[1], rainy.shape[0]), keys, tuple(scores))
 
 
-def restored(result: Measured, row: Row, rainy: NDArray[Any]) -> NDArray[np.uint8]:
-    """A restored picture, from beside the cache, or computed and put there."""
+def restored(result: Measured, row: ImageResult, rainy: NDArray[Any]) -> NDArray[np.uint8]:
+    """A restored image, from beside the cache, or computed and put there."""
     path = result.cache.example(row.key)
     try:
         return read_rgb(path)
     except ValueError:  # not there yet, or damaged
-        picture = result.candidate(rainy)
-        images.write(path, images.Picture(picture, "PNG"))
-        return picture
+        image = result.model(rainy)
+        write_image(path, DecodedImage(image, "PNG"))
+        return image
 
 
-def data_address(picture: NDArray[np.uint8]) -> str:
-    """A picture (H, W, 3) as a data: address."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "WEBP", quality=QUALITY, method=2)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+def data_url(image: NDArray[np.uint8]) -> str:
+    """An image (H, W, 3) as a data: URL."""
+    data = encode_pixels(image, "WEBP", quality=QUALITY, method=2)
+    return "data:image/webp;base64," + base64.b64encode(data).decode()

@@ -1,57 +1,48 @@
-"""Read the pictures of a set, and check a set before anything is measured on it."""
+"""Read the images of a set, and check a set before anything is measured on it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 
-import numpy as np
-
-from derain.data.layouts import Found, Item
+from derain.data.layouts import Found
 from derain.data.public import SETS
-from derain.metrics import Picture, psnr
-from derain.metrics.folder import open_picture, read_rgb
+from derain.io.decode import Image8, read_rgb
+from derain.io.pairs import PairPath
+from derain.metrics import psnr
 
 _NEAR = 0.1  # dB; Rain100L and Rain200L, the nearest pair of known sets, lie 0.2 apart
 
 
-def read(item: Item) -> tuple[Picture, Picture | None]:
+def read_pair(item: PairPath) -> tuple[Image8, Image8 | None]:
     """Decode a pair: rainy and clean, (H, W, 3) uint8; None where there is no ground truth.
 
     Raises:
-        ValueError: no 8-bit picture, or sizes that differ; names the file.
+        ImageError: A file that cannot be decoded, or sizes that differ; names the file.
     """
-    rainy = read_rgb(item.rainy)
-    if item.clean_half:
-        half = rainy.shape[1] // 2
-        left, right = rainy[:, :half], rainy[:, -half:]
-        clean, rainy = (left, right) if item.clean_half == "left" else (right, left)
-        return np.ascontiguousarray(rainy), np.ascontiguousarray(clean)
     if item.clean is None:
-        return rainy, None
-    clean = read_rgb(item.clean)
-    if rainy.shape != clean.shape:
-        sizes = [f"{picture.shape[1]}x{picture.shape[0]}" for picture in (rainy, clean)]
-        raise ValueError(f"{item.rainy} is {sizes[0]}, {item.clean} is {sizes[1]}")
-    return rainy, clean
+        return read_rgb(item.path), None
+    pair = item.read()
+    assert pair.rainy is not None
+    return pair.rainy, pair.clean
 
 
 @dataclass(frozen=True)
-class Check:
+class SetCheck:
     """What a look at a set showed."""
 
     found: Found
     sizes: str  # "480x320", or from the smallest to the largest
-    input_psnr: float | None  # dB, Y, mean over the rainy pictures; None where not measured
+    input_psnr: float | None  # dB, Y, mean over the rainy images; None where not measured
     remarks: tuple[str, ...]  # what is known to differ between copies
     problems: tuple[str, ...]  # what makes numbers on it wrong or impossible
 
 
-def check(found: Found, advance: Callable[[], None] = lambda: None) -> Check:
-    """Look at every picture of a set; where its input PSNR is known, measure it.
+def check_set(found: Found, advance: Callable[[], None] = lambda: None) -> SetCheck:
+    """Look at every image of a set; where its input PSNR is known, measure it.
 
     Args:
-        found: From ``layouts.find``.
-        advance: Called after each picture.
+        found: From ``layouts.find_set``.
+        advance: Called after each image.
     """
     remarks, problems = count_remarks(found)
     sizes: set[tuple[int, int]] = set()
@@ -59,9 +50,10 @@ def check(found: Found, advance: Callable[[], None] = lambda: None) -> Check:
     values: list[float] = []
     for item in found.items:
         try:
-            sizes.add(_size(item))
+            height, width = item.size()
+            sizes.add((width, height))
             if known:
-                rainy, clean = read(item)
+                rainy, clean = read_pair(item)
                 values.append(psnr(rainy, clean)) if clean is not None else None
         except ValueError as error:
             problems.append(str(error))
@@ -75,33 +67,20 @@ def check(found: Found, advance: Callable[[], None] = lambda: None) -> Check:
         ]
         guess = f"; that is {' or '.join(like)}'s" if like else ""
         problems.append(f"mean input PSNR {mean:.2f} dB, known is {known:.2f}{guess}")
-    return Check(found, _span(sizes), mean, tuple(remarks), tuple(problems))
+    return SetCheck(found, _span(sizes), mean, tuple(remarks), tuple(problems))
 
 
 def count_remarks(found: Found) -> tuple[list[str], list[str]]:
-    """Compare a set's number of pictures with the known ones: remarks, and problems."""
+    """Compare a set's number of images with the known ones: remarks, and problems."""
     public, count = found.public, len(found.items)
     if found.total:
-        return [f"only the first {count} of {found.total} pictures"], []
+        return [f"only the first {count} of {found.total} images"], []
     if public is None or count == public.pairs:
         return [], []
     for other, why in public.other_counts:
         if count == other:
             return [f"{count} instead of {public.pairs}: {why}"], []
     return [], [f"{count} instead of {public.pairs}: not the whole set, or another"]
-
-
-def _size(item: Item) -> tuple[int, int]:
-    with open_picture(item.rainy) as rainy:
-        width, height = rainy.size
-    if item.clean_half:
-        return width // 2, height
-    if item.clean:
-        with open_picture(item.clean) as clean:
-            if clean.size != (width, height):
-                size = f"{clean.width}x{clean.height}"
-                raise ValueError(f"{item.rainy} is {width}x{height}, {item.clean} is {size}")
-    return width, height
 
 
 def _span(sizes: set[tuple[int, int]]) -> str:

@@ -11,11 +11,9 @@ from typing import Any
 from derain.data.layouts import Found
 from derain.data.public import SETS
 from derain.evaluation import published
-from derain.evaluation.run import Measured
+from derain.evaluation.evaluate import Measured
 from derain.evaluation.sets import count_remarks
 from derain.metrics import METRICS, PROTOCOLS
-
-DIGITS = {"psnr": 2, "ssim": 4, "fsim": 4, "fsimc": 4, "niqe": 3, "sseq": 2}
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Line:
     published: dict[str, str]  # as printed, by metric
     parameters: float | None = None
     gmacs: float | None = None  # at 512x384
-    seconds: float | None = None  # per picture
+    seconds: float | None = None  # per image
     note: int = 0  # number of the note that says where the published figures stand; 0 is none
     mark: str = ""  # of published.MARKS, where protocol or set differ
     result: Measured | None = None
@@ -54,7 +52,7 @@ def build(results: Sequence[Measured], everyone: bool) -> list[Table]:
     """Put results into one table per set.
 
     Args:
-        results: Of any sets and models.
+        results: Results of any sets and models.
         everyone: List every published method, not only those that were measured.
     """
     names = dict.fromkeys(result.found.name for result in results)
@@ -65,9 +63,9 @@ def _table(results: Sequence[Measured], everyone: bool) -> Table:
     first = results[0]
     found, protocol = first.found, first.protocol
     notes: dict[str, int] = {}
-    used: list[published.Row] = []
+    used: list[published.PublishedRow] = []
 
-    def line(row: published.Row | None, result: Measured | None) -> Line:
+    def line(row: published.PublishedRow | None, result: Measured | None) -> Line:
         number, mark = 0, ""
         if row:
             used.append(row)
@@ -82,7 +80,7 @@ def _table(results: Sequence[Measured], everyone: bool) -> Table:
             return Line(row.first.method, {}, printed, count, note=number, mark=mark)
         record = result.record
         return Line(
-            result.candidate.name, result.means, printed, record.parameters or None,
+            result.model.name, result.means, printed, record.parameters or None,
             record.gmacs or None, result.seconds, number, mark, result,
         )  # fmt: skip
 
@@ -92,14 +90,14 @@ def _table(results: Sequence[Measured], everyone: bool) -> Table:
         others.sort(key=lambda row: (row.differences(found.name, protocol)[0] == "≠", -_level(row)))
         lines += [line(row, None) for row in others]
     infinite = [
-        f"{result.candidate.name}: {result.infinite} of {len(result.rows)} pictures equal their "
+        f"{result.model.name}: {result.infinite} of {len(result.rows)} images equal their "
         "ground truth; their PSNR is infinite, and so is the mean"
         for result in results
         if result.infinite
     ]
     tiled = [
-        f"{result.candidate.name}: {n} of {len(result.rows)} pictures are large and went through "
-        "in tiles; papers restore whole pictures (--tile off)"
+        f"{result.model.name}: {n} of {len(result.rows)} images are large and went through "
+        "in tiles; papers restore whole images (--tile off)"
         for result in results
         if (n := sum(row.tiled for row in result.rows))
     ]
@@ -114,15 +112,15 @@ def _ranked(results: Sequence[Measured]) -> list[Measured]:
     """The rainy input, then the models, the best first."""
     metric = results[0].metrics[0]
     sign = -1 if METRICS[metric].higher_is_better else 1
-    return sorted(results, key=lambda r: (r.candidate.path is not None, sign * r.means[metric]))
+    return sorted(results, key=lambda r: (r.model.path is not None, sign * r.means[metric]))
 
 
-def _level(row: published.Row) -> float:
+def _level(row: published.PublishedRow) -> float:
     sign = 1 if METRICS[row.first.metric].higher_is_better else -1
     return sign * row.first.value
 
 
-def _own_row(result: Measured) -> published.Row | None:
+def _own_row(result: Measured) -> published.PublishedRow | None:
     """What its paper says of a network here; nothing for weights made for another set."""
     trained_for = result.record.name.lower()
     if trained_for in SETS and trained_for != result.found.name:
@@ -155,14 +153,14 @@ def headline(table: Table) -> str:
 def cells(table: Table) -> list[list[str]]:
     """Header and rows as text; every published figure beside the measured one."""
     shown = [m for m in table.metrics if any(m in line.published for line in table.lines)]
-    header = ["Model", "Parameters", "GMAC", "s/picture"]
+    header = ["Model", "Parameters", "GMACs", "s/image"]
     for metric in table.metrics:
         header += [metric.upper(), "published"] if metric in shown else [metric.upper()]
     rows = [[*header, "from"] if shown else header]
     for line in table.lines:
         row = [line.name, count(line.parameters), number(line.gmacs, 1), number(line.seconds, 3)]
         for metric in table.metrics:
-            row.append(number(line.measured.get(metric), DIGITS[metric]))
+            row.append(number(line.measured.get(metric), METRICS[metric].digits))
             if metric in shown:
                 printed = line.published.get(metric, "")
                 row.append(f"{line.mark} {printed}" if printed and line.mark else printed)
@@ -195,7 +193,7 @@ def markdown(table: Table) -> str:
 def summary_csv(tables: Sequence[Table]) -> str:
     """One line per model and set, and per published method."""
     metrics = list(dict.fromkeys(metric for table in tables for metric in table.metrics))
-    head = ["set", "pictures", "protocol", "model", "parameters", "gmacs_512x384", "seconds"]
+    head = ["set", "images", "protocol", "model", "parameters", "gmacs_512x384", "seconds"]
     rows: list[list[Any]] = [
         [*head, *metrics, *(f"{m}_published" for m in metrics), "published_in", "differs"]
     ]
@@ -209,14 +207,14 @@ def summary_csv(tables: Sequence[Table]) -> str:
     return _csv(rows)
 
 
-def pictures_csv(tables: Sequence[Table]) -> str:
-    """One line per picture of every model."""
+def images_csv(tables: Sequence[Table]) -> str:
+    """One line per image of every model."""
     metrics = list(dict.fromkeys(metric for table in tables for metric in table.metrics))
-    rows: list[list[Any]] = [["set", "model", "picture", "protocol", *metrics, "seconds"]]
+    rows: list[list[Any]] = [["set", "model", "image", "protocol", *metrics, "seconds"]]
     for result in measured(tables):
         for row in result.rows:
             values = [row.values.get(metric) for metric in metrics]
-            name, model = row.item.name, result.candidate.name
+            name, model = row.item.name, result.model.name
             rows.append([result.found.name, model, name, result.protocol, *values, row.seconds])
     return _csv(rows)
 
@@ -227,7 +225,7 @@ def measured(tables: Sequence[Table]) -> list[Measured]:
 
 
 def as_json(tables: Sequence[Table], about: dict[str, str]) -> str:
-    """Everything, with every picture; infinite values are the text "inf"."""
+    """Everything, with every image; infinite values are the text "inf"."""
     return json.dumps(
         {
             **about,
@@ -236,7 +234,7 @@ def as_json(tables: Sequence[Table], about: dict[str, str]) -> str:
                     "set": table.found.name,
                     "title": table.found.title,
                     "folder": str(table.found.folder),
-                    "pictures": len(table.found.items),
+                    "images": len(table.found.items),
                     "protocol": table.protocol,
                     "remarks": table.remarks,
                     "models": [_json_line(line, table) for line in table.lines],
@@ -261,14 +259,14 @@ def _json_line(line: Line, table: Table) -> dict[str, Any]:
         "differs": line.mark or None,
     }
     if line.result:
-        candidate = line.result.candidate
+        model = line.result.model
         found |= {
-            "sha256": candidate.sha256,
-            "where": candidate.where,
+            "sha256": model.sha256,
+            "where": model.where,
             "trained_on": line.result.record.trained_on,
             "infinite": line.result.infinite,
             "rows": [
-                {"picture": row.item.name, "seconds": row.seconds, **_finite(row.values)}
+                {"image": row.item.name, "seconds": row.seconds, **_finite(row.values)}
                 for row in line.result.rows
             ],
         }

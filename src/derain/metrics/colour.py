@@ -10,7 +10,7 @@ moves by 5e-4.
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.metrics.pictures import Picture, Plane, as_rgb, round_half_up
+from derain.metrics.inputs import AnyImage, Plane, as_rgb, round_half_up
 
 # Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, range 16..235
 _Y_WEIGHTS = np.array([65481.0, 128553.0, 24966.0])
@@ -24,21 +24,21 @@ _GRAY_DIVISOR = 1_971_656
 _YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 
 
-def luma(picture: Picture) -> Plane:
-    """Y of an (H, W, 3) or (H, W) uint8 picture, not rounded: (H, W) in 16..235."""
-    return (16 * _Y_DIVISOR + as_rgb(picture) @ _Y_WEIGHTS) / _Y_DIVISOR
+def luma(image: AnyImage) -> Plane:
+    """Y of an (H, W, 3) or (H, W) uint8 image, not rounded: (H, W) in 16..235."""
+    return (16 * _Y_DIVISOR + as_rgb(image) @ _Y_WEIGHTS) / _Y_DIVISOR
 
 
-def luma_uint8(picture: Picture) -> NDArray[np.uint8]:
-    """Y of a uint8 picture, rounded half up once: (H, W) in 16..235."""
-    return round_half_up(luma(picture)).astype(np.uint8)
+def luma_uint8(image: AnyImage) -> NDArray[np.uint8]:
+    """Y of a uint8 image, rounded half up once: (H, W) in 16..235."""
+    return round_half_up(luma(image)).astype(np.uint8)
 
 
-def gray_uint8(picture: Picture) -> NDArray[np.uint8]:
-    """MATLAB's `rgb2gray` of a uint8 picture: (H, W) in 0..255, rounded half up once."""
-    return round_half_up((as_rgb(picture) @ _GRAY_WEIGHTS) / _GRAY_DIVISOR).astype(np.uint8)
+def gray_uint8(image: AnyImage) -> NDArray[np.uint8]:
+    """MATLAB's `rgb2gray` of a uint8 image: (H, W) in 0..255, rounded half up once."""
+    return round_half_up((as_rgb(image) @ _GRAY_WEIGHTS) / _GRAY_DIVISOR).astype(np.uint8)
 
 
-def yiq(picture: Picture) -> Plane:
-    """Y, I and Q of a uint8 picture, not rounded: (3, H, W), Y in 0..255."""
-    return np.moveaxis(as_rgb(picture) @ _YIQ.T, -1, 0)
+def yiq(image: AnyImage) -> Plane:
+    """Y, I and Q of a uint8 image, not rounded: (3, H, W), Y in 0..255."""
+    return np.moveaxis(as_rgb(image) @ _YIQ.T, -1, 0)

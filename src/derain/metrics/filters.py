@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from derain.metrics.pictures import Plane, round_half_up
+from derain.metrics.inputs import Plane, round_half_up
 
 
 def gaussian(size: int, sigma: float) -> Plane:
@@ -43,9 +43,9 @@ def pad(x: Plane, before: int, after: int, mode: Literal["constant", "edge", "sy
 
 
 def downsampling_factor(height: int, width: int) -> int:
-    """Return the whole factor that brings a picture's short side nearest to 256, at least 1.
+    """Return the factor, at least 1, that brings the smaller of height and width nearest to 256.
 
-    Wang's SSIM and Zhang's FSIM look at pictures from a distance where they are about that size.
+    Wang's SSIM and Zhang's FSIM look at images from a distance where they are about that size.
     """
     return max(1, int(round_half_up(min(height, width) / 256)))
 
@@ -59,7 +59,7 @@ def box_downsample(x: Plane, factor: int, mode: Literal["constant", "symmetric"]
     Args:
         x: (..., H, W).
         factor: 1 returns `x`.
-        mode: what lies beyond the border: zeros, or the mirrored picture.
+        mode: What lies beyond the border: zeros, or the mirrored image.
 
     Returns:
         (..., ceil(H / factor), ceil(W / factor)).

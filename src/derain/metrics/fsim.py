@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from derain.metrics.colour import yiq
 from derain.metrics.filters import box_downsample, correlate, downsampling_factor, pad
-from derain.metrics.pictures import Picture, Plane, check_same_size
+from derain.metrics.inputs import AnyImage, Plane, check_same_size
 
 _SCALES, _ORIENTATIONS = 4, 4
 _MIN_WAVELENGTH, _SCALE_STEP = 6, 2  # pixels; ratio of successive wavelengths
@@ -75,7 +75,7 @@ def _noise_threshold(finest: NDArray[np.complex128], filters: Plane) -> float:
 
 
 def phase_congruency(plane: Plane, radial: Plane, angular: Plane) -> Plane:
-    """Measure at every pixel how far the waves that make up a picture agree in phase.
+    """Measure at every pixel how far the waves that make up an image agree in phase.
 
     Args:
         plane: (H, W) in 0..255.
@@ -116,23 +116,23 @@ def _similarity(a: Plane, b: Plane, constant: float) -> Plane:
     return (2 * a * b + constant) / (a**2 + b**2 + constant)
 
 
-def fsim_pair(picture: Picture, reference: Picture) -> FSIM:
+def fsim_pair(image: AnyImage, reference: AnyImage) -> FSIM:
     """Measure FSIM and FSIMc at once, for about the cost of one.
 
     Args:
-        picture: (H, W, 3) or (H, W) uint8.
-        reference: the same.
+        image: (H, W, 3) or (H, W) uint8.
+        reference: The same.
 
     Returns:
-        Both indices, at most 1 (equal pictures); higher is better.
+        Both indices, at most 1 (equal images); higher is better.
 
     Raises:
-        ValueError: sizes that differ, or arrays that are no 8-bit pictures.
+        ValueError: Sizes that differ, or arrays that are no 8-bit images.
     """
-    check_same_size(picture, reference)
-    factor = downsampling_factor(*picture.shape[:2])
+    check_same_size(image, reference)
+    factor = downsampling_factor(*image.shape[:2])
     (y1, i1, q1), (y2, i2, q2) = (
-        box_downsample(yiq(image), factor, "constant") for image in (picture, reference)
+        box_downsample(yiq(one), factor, "constant") for one in (image, reference)
     )
     bank = log_gabor(*y1.shape)
     pc1, pc2 = phase_congruency(y1, *bank), phase_congruency(y2, *bank)
@@ -141,7 +141,7 @@ def fsim_pair(picture: Picture, reference: Picture) -> FSIM:
     colour = (chroma.astype(complex) ** _COLOUR_EXPONENT).real  # the product may be negative
 
     weight = np.maximum(pc1, pc2)
-    if not weight.any():  # two flat pictures: no pixel matters more than another
+    if not weight.any():  # two flat images: no pixel matters more than another
         weight = np.ones_like(weight)
     total = weight.sum()
     return FSIM(
@@ -150,11 +150,11 @@ def fsim_pair(picture: Picture, reference: Picture) -> FSIM:
     )
 
 
-def fsim(picture: Picture, reference: Picture) -> float:
+def fsim(image: AnyImage, reference: AnyImage) -> float:
     """Measure FSIM, on luminance alone; see `fsim_pair`."""
-    return fsim_pair(picture, reference).fsim
+    return fsim_pair(image, reference).fsim
 
 
-def fsimc(picture: Picture, reference: Picture) -> float:
+def fsimc(image: AnyImage, reference: AnyImage) -> float:
     """Measure FSIMc, FSIM with colour; see `fsim_pair`."""
-    return fsim_pair(picture, reference).fsimc
+    return fsim_pair(image, reference).fsimc

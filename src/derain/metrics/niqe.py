@@ -17,7 +17,7 @@ import numpy as np
 from derain.metrics import parameters
 from derain.metrics.colour import gray_uint8
 from derain.metrics.filters import blur, gaussian, pad
-from derain.metrics.pictures import Picture, Plane
+from derain.metrics.inputs import AnyImage, Plane
 from derain.metrics.resize import halve
 
 _BLOCK = 96  # pixels, at the first scale
@@ -38,17 +38,17 @@ class NIQEModel:
 
 
 def load_model(source: Path | None = None) -> NIQEModel:
-    """Load the authors' model from a file or folder, or from where `parameters.find` looks.
+    """Load the authors' model from a file or folder, or from where `find_parameters` looks.
 
     Raises:
-        ParametersError: the file is absent, damaged or unreadable.
+        ParametersError: The file is absent, damaged or unreadable.
     """
-    return _read_model(parameters.find("niqe", source))
+    return _read_model(parameters.find_parameters("niqe", source))
 
 
 @cache
 def _read_model(path: Path) -> NIQEModel:
-    variables = parameters.load("niqe", path)
+    variables = parameters.load_parameters("niqe", path)
     return NIQEModel(variables["mu_prisparam"], variables["cov_prisparam"])
 
 
@@ -108,11 +108,11 @@ def fit_aggd(values: Plane) -> AGGD:
 
 
 def block_features(normalised: Plane, size: int) -> Plane:
-    """Describe every block of a picture by its values and the products of its neighbours.
+    """Describe every block of an image by its values and the products of its neighbours.
 
     Args:
         normalised: (H, W) of `mscn`, multiples of `size`.
-        size: pixels along a block's side.
+        size: Height and width of a block in pixels.
 
     Returns:
         (blocks, 18) in the order of the paper's table I.
@@ -128,26 +128,26 @@ def block_features(normalised: Plane, size: int) -> Plane:
     return np.stack(features, axis=1)
 
 
-def niqe(picture: Picture, model: NIQEModel | None = None) -> float:
-    """Measure how far a picture's statistics are from those of good photographs; lower is better.
+def niqe(image: AnyImage, model: NIQEModel | None = None) -> float:
+    """Measure how far an image's statistics are from those of good photographs; lower is better.
 
     Args:
-        picture: (H, W, 3) or (H, W) uint8; measured on its `gray`, cut to multiples of 96 pixels.
-        model: the authors' parameters; None is `load_model()`.
+        image: (H, W, 3) or (H, W) uint8; measured on its `gray`, cut to multiples of 96 pixels.
+        model: The authors' parameters; None is `load_model()`.
 
     Returns:
         0 and above; photographs about 2 to 6.
 
     Raises:
-        ParametersError: no model given and none found.
-        ValueError: fewer than two blocks of 96x96 pixels, in the picture or outside flat areas, or
-            no 8-bit picture.
+        ParametersError: No model given and none found.
+        ValueError: Fewer than two blocks of 96x96 pixels, in the image or outside flat areas, or
+            no 8-bit image.
     """
-    gray = gray_uint8(picture).astype(np.float64)
+    gray = gray_uint8(image).astype(np.float64)
     rows, columns = (length // _BLOCK for length in gray.shape)
     if rows * columns < 2:
         height, width = gray.shape
-        raise ValueError(f"NIQE needs at least 192x96 pixels, this picture is {width}x{height}")
+        raise ValueError(f"NIQE needs at least 192x96 pixels, this image is {width}x{height}")
     model = model or load_model()
     gray = gray[: rows * _BLOCK, : columns * _BLOCK]
     features = np.hstack(

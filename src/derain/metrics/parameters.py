@@ -47,7 +47,7 @@ FILES = {
 
 
 def cache_folder() -> Path:
-    """Return the folder that `fetch` fills: derain's part of the user's cache."""
+    """Return the folder that `fetch_parameters` fills: derain's part of the user's cache."""
     if sys.platform == "win32":
         base = Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -66,15 +66,15 @@ def search_folders() -> list[Path]:
     return [*([Path(chosen)] if chosen else []), cache_folder()]
 
 
-def find(metric: str, source: Path | None = None) -> Path:
+def find_parameters(metric: str, source: Path | None = None) -> Path:
     """Find a metric's parameter file.
 
     Args:
         metric: `niqe` or `sseq`.
-        source: the file itself or the folder that holds it; None looks in `search_folders`.
+        source: The file itself or the folder that holds it; None looks in `search_folders`.
 
     Raises:
-        ParametersError: it is not there; the message says how to get it.
+        ParametersError: It is not there; the message says how to get it.
     """
     file = FILES[metric]
     if source is not None and source.is_file():
@@ -90,14 +90,14 @@ def find(metric: str, source: Path | None = None) -> Path:
     )
 
 
-def load(metric: str, path: Path) -> dict[str, Any]:
+def load_parameters(metric: str, path: Path) -> dict[str, Any]:
     """Read a parameter file after checking its content.
 
     Returns:
         The MATLAB variables by name.
 
     Raises:
-        ParametersError: unreadable, or not the authors' file, or SciPy is not installed.
+        ParametersError: Unreadable, or not the authors' file, or SciPy is not installed.
     """
     try:
         content = path.read_bytes()
@@ -112,19 +112,19 @@ def load(metric: str, path: Path) -> dict[str, Any]:
     return loadmat(io.BytesIO(content), squeeze_me=True)
 
 
-def fetch(metric: str, folder: Path | None = None, timeout: float = 30) -> Path:
+def fetch_parameters(metric: str, folder: Path | None = None, timeout: float = 30) -> Path:
     """Download a metric's parameter file from its authors' repository, on request only.
 
     Args:
         metric: `niqe` or `sseq`.
-        folder: where to put it; None is the user's cache, where `find` looks.
-        timeout: seconds to wait for an answer.
+        folder: Where to put it; None is the user's cache, where `find_parameters` looks.
+        timeout: Seconds to wait for an answer.
 
     Returns:
         The path of the file, checked; an intact one that is already there is kept.
 
     Raises:
-        ParametersError: the download failed, its content is another, or it cannot be written.
+        ParametersError: The download failed, its content is another, or it cannot be written.
     """
     file = FILES[metric]
     target = (folder or cache_folder()) / file.name

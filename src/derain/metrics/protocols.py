@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from derain.metrics.colour import luma, luma_uint8
-from derain.metrics.pictures import Picture, Plane, as_rgb_values, check_same_size
+from derain.metrics.inputs import AnyImage, Plane, as_rgb_values, check_same_size
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Protocol:
     name: str
     channels: Literal["y_uint8", "y_float", "rgb"]
     used_by: str
-    downsample: bool = False  # SSIM first shrinks pictures of 384 pixels and more
+    downsample: bool = False  # SSIM first shrinks images of 384 pixels and more
     border: Literal["valid", "zero"] = "valid"  # SSIM without a border, or zero-padded to full size
-    equal_psnr: float = np.inf  # dB, the PSNR of equal pictures
+    equal_psnr: float = np.inf  # dB, the PSNR of equal images
     takes_floats: bool = False  # measures outputs in [0, 1] that were never quantised
 
 
@@ -40,27 +40,27 @@ def get_protocol(name: str) -> Protocol:
     """Return a protocol by name.
 
     Raises:
-        ValueError: unknown name; the message lists the known ones.
+        ValueError: Unknown name; the message lists the known ones.
     """
     if name not in PROTOCOLS:
         raise ValueError(f"unknown protocol {name!r}; known: {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
 
 
-def planes(picture: Picture, protocol: Protocol) -> Plane:
+def planes(image: AnyImage, protocol: Protocol) -> Plane:
     """Return the channels that a protocol measures: (C, H, W) float64 on the scale 0..255."""
     if protocol.channels == "y_uint8":
-        return luma_uint8(picture)[None].astype(np.float64)
+        return luma_uint8(image)[None].astype(np.float64)
     if protocol.channels == "y_float":
-        return luma(picture)[None]
-    return np.moveaxis(as_rgb_values(picture, protocol.takes_floats), -1, 0)
+        return luma(image)[None]
+    return np.moveaxis(as_rgb_values(image, protocol.takes_floats), -1, 0)
 
 
-def plane_pair(picture: Picture, reference: Picture, protocol: Protocol) -> tuple[Plane, Plane]:
-    """Return `planes` of two pictures of one size.
+def plane_pair(image: AnyImage, reference: AnyImage, protocol: Protocol) -> tuple[Plane, Plane]:
+    """Return `planes` of two images of one size.
 
     Raises:
-        ValueError: the sizes differ, or a picture is not one that the protocol takes.
+        ValueError: The sizes differ, or an image is not one that the protocol takes.
     """
-    check_same_size(picture, reference)
-    return planes(picture, protocol), planes(reference, protocol)
+    check_same_size(image, reference)
+    return planes(image, protocol), planes(reference, protocol)

@@ -1,30 +1,30 @@
 """PSNR: peak signal-to-noise ratio in dB, 10 log10(255^2 / MSE). NumPy alone.
 
 Source: specs/metrics.md, section 3. One mean squared error over all values of all channels of one
-picture; a set's figure is the mean of the dB values, never the PSNR of a pooled error.
+image; a set's figure is the mean of the dB values, never the PSNR of a pooled error.
 """
 
 import numpy as np
 
-from derain.metrics.pictures import Picture
+from derain.metrics.inputs import AnyImage
 from derain.metrics.protocols import get_protocol, plane_pair
 
 
-def psnr(picture: Picture, reference: Picture, protocol: str = "y") -> float:
-    """Measure how far a picture is from its reference; higher is better.
+def psnr(image: AnyImage, reference: AnyImage, protocol: str = "y") -> float:
+    """Measure how far an image is from its reference; higher is better.
 
     Args:
-        picture: (H, W, 3) or (H, W) uint8. `dcsfn` also takes floats in [0, 1], which it clips.
-        reference: the same.
+        image: (H, W, 3) or (H, W) uint8. `dcsfn` also takes floats in [0, 1], which it clips.
+        reference: The same.
         protocol: `y`, `y_float`, `rgb` or `dcsfn`.
 
     Returns:
-        dB; infinite for equal pictures, except that `dcsfn` gives 100.
+        dB; infinite for equal images, except that `dcsfn` gives 100.
 
     Raises:
-        ValueError: unknown protocol, sizes that differ, or arrays that are no 8-bit pictures.
+        ValueError: Unknown protocol, sizes that differ, or arrays that are no 8-bit images.
     """
     rules = get_protocol(protocol)
-    x, y = plane_pair(picture, reference, rules)
+    x, y = plane_pair(image, reference, rules)
     error = np.mean(np.square(np.clip(x, 0, 255) - np.clip(y, 0, 255)))
     return float(10 * np.log10(255**2 / error)) if error else rules.equal_psnr

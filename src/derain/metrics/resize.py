@@ -1,14 +1,14 @@
-"""Halve a picture as MATLAB's `imresize(x, 0.5)` does: bicubic with antialiasing.
+"""Halve an image as MATLAB's `imresize(x, 0.5)` does: bicubic with antialiasing.
 
 Source: Keys 1981 (cubic convolution, a = -1/2), stretched by 2 so that it averages what it drops;
 specs/metrics.md, sections 5 and 6. OpenCV, and any bicubic without antialiasing, give other
-pictures and with them another NIQE and SSEQ.
+images and with them another NIQE and SSEQ.
 """
 
 import numpy as np
 
 from derain.metrics.filters import correlate
-from derain.metrics.pictures import Plane, round_half_up
+from derain.metrics.inputs import Plane, round_half_up
 
 # The stretched cubic at -3.5, -2.5, ... 3.5 pixels from the new pixel's centre
 _WEIGHTS = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256

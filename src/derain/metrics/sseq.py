@@ -14,7 +14,7 @@ import numpy as np
 
 from derain.metrics import parameters
 from derain.metrics.colour import gray_uint8
-from derain.metrics.pictures import Picture, Plane
+from derain.metrics.inputs import AnyImage, Plane
 from derain.metrics.resize import halve_uint8
 
 _SCALES = 3
@@ -34,8 +34,8 @@ def spatial_entropy(blocks: Plane) -> Plane:
     starts = np.ones(values.shape, dtype=bool)
     starts[:, 1:] = values[:, 1:] != values[:, :-1]  # equal values lie together in runs
     positions = np.flatnonzero(starts)
-    shares = np.diff(positions, append=values.size) / count
-    bits = -shares * np.log2(shares)
+    fractions = np.diff(positions, append=values.size) / count
+    bits = -fractions * np.log2(fractions)
     return np.add.reduceat(bits, np.flatnonzero(positions % count == 0))
 
 
@@ -44,9 +44,9 @@ def spectral_entropy(blocks: Plane) -> Plane:
     coefficients = _DCT @ blocks @ _DCT.T
     coefficients[:, 0, 0] = _TINY
     energy = (coefficients**2).reshape(len(blocks), -1)
-    share = energy / energy.sum(axis=1, keepdims=True)
-    share[share == 0] = _TINY
-    return -(share * np.log2(share)).sum(axis=1)
+    fraction = energy / energy.sum(axis=1, keepdims=True)
+    fraction[fraction == 0] = _TINY
+    return -(fraction * np.log2(fraction)).sum(axis=1)
 
 
 def _summary(entropies: Plane) -> tuple[float, float]:
@@ -66,17 +66,17 @@ def _blocks(plane: Plane) -> Plane:
     return plane.reshape(rows, _BLOCK, columns, _BLOCK).swapaxes(1, 2).reshape(-1, _BLOCK, _BLOCK)
 
 
-def sseq_features(picture: Picture) -> Plane:
-    """Return the 12 features of a picture, before scaling; no parameter file is needed.
+def sseq_features(image: AnyImage) -> Plane:
+    """Return the 12 features of an image, before scaling; no parameter file is needed.
 
     Args:
-        picture: (H, W, 3) or (H, W) uint8; measured on its `gray`.
+        image: (H, W, 3) or (H, W) uint8; measured on its `gray`.
 
     Returns:
         (12,): for each of three scales the mean and skewness of the spatial, then of the spectral
         entropies. A skewness is NaN where all blocks have the same entropy.
     """
-    plane = gray_uint8(picture).astype(np.float64)
+    plane = gray_uint8(image).astype(np.float64)
     features: list[float] = []
     for scale in range(_SCALES):
         if scale:
@@ -118,17 +118,17 @@ class SSEQModel:
 
 
 def load_model(source: Path | None = None) -> SSEQModel:
-    """Load the authors' model from a file or folder, or from where `parameters.find` looks.
+    """Load the authors' model from a file or folder, or from where `find_parameters` looks.
 
     Raises:
-        ParametersError: the file is absent, damaged or unreadable.
+        ParametersError: The file is absent, damaged or unreadable.
     """
-    return _read_model(parameters.find("sseq", source))
+    return _read_model(parameters.find_parameters("sseq", source))
 
 
 @cache
 def _read_model(path: Path) -> SSEQModel:
-    variables = parameters.load("sseq", path)
+    variables = parameters.load_parameters("sseq", path)
     return SSEQModel(
         variables["fmin"],
         variables["fmax"],
@@ -182,24 +182,24 @@ def couple(wins: Plane) -> Plane:
     return p
 
 
-def sseq(picture: Picture, model: SSEQModel | None = None) -> float:
-    """Predict how people would rate a picture; lower is better.
+def sseq(image: AnyImage, model: SSEQModel | None = None) -> float:
+    """Predict how people would rate an image; lower is better.
 
     Args:
-        picture: (H, W, 3) or (H, W) uint8; measured on its `gray`.
-        model: the authors' parameters; None is `load_model()`.
+        image: (H, W, 3) or (H, W) uint8; measured on its `gray`.
+        model: The authors' parameters; None is `load_model()`.
 
     Returns:
         About 0..100, slightly negative at times.
 
     Raises:
-        ParametersError: no model given and none found.
-        ValueError: a picture without any variation, or no 8-bit picture.
+        ParametersError: No model given and none found.
+        ValueError: An image without any variation, or no 8-bit image.
     """
     model = model or load_model()
-    features = sseq_features(picture)
+    features = sseq_features(image)
     if np.isnan(features).any():
-        raise ValueError("SSEQ needs blocks that differ, this picture is flat or too small")
+        raise ValueError("SSEQ needs blocks that differ, this image is flat or too small")
     x = -1 + 2 * (features - model.lowest) / (model.highest - model.lowest)
     qualities = [svm.kernel(x) @ svm.weights[:, 0] - svm.offsets[0] for svm in model.regressors]
     return float(50 + 50 * class_probabilities(model.classifier, x) @ np.array(qualities))

@@ -7,7 +7,7 @@ built-in `ssim` (replicated border) and scikit-image's defaults (flat window) ar
 import numpy as np
 
 from derain.metrics.filters import blur, box_downsample, downsampling_factor, gaussian, pad
-from derain.metrics.pictures import Picture, Plane
+from derain.metrics.inputs import AnyImage, Plane
 from derain.metrics.protocols import get_protocol, plane_pair
 
 _WINDOW = gaussian(11, sigma=1.5)
@@ -20,7 +20,7 @@ def ssim_map(x: Plane, y: Plane) -> Plane:
 
     Args:
         x: (..., H, W) in 0..255, H and W at least 11.
-        y: the same shape.
+        y: The same shape.
 
     Returns:
         (..., H - 10, W - 10) in -1..1.
@@ -32,23 +32,23 @@ def ssim_map(x: Plane, y: Plane) -> Plane:
     return ((2 * product + _C1) * (2 * covariance + _C2)) / ((squares + _C1) * (variances + _C2))
 
 
-def ssim(picture: Picture, reference: Picture, protocol: str = "y") -> float:
-    """Measure how alike the structures of two pictures are; higher is better.
+def ssim(image: AnyImage, reference: AnyImage, protocol: str = "y") -> float:
+    """Measure how alike the structures of two images are; higher is better.
 
     Args:
-        picture: (H, W, 3) or (H, W) uint8. `dcsfn` also takes floats, near [0, 1], not clipped.
-        reference: the same.
+        image: (H, W, 3) or (H, W) uint8. `dcsfn` also takes floats, near [0, 1], not clipped.
+        reference: The same.
         protocol: `y`, `y_float`, `rgb` or `dcsfn`.
 
     Returns:
-        The mean of the map, over all channels, at most 1 (equal pictures).
+        The mean of the map, over all channels, at most 1 (equal images).
 
     Raises:
-        ValueError: unknown protocol, sizes that differ, arrays that are no 8-bit pictures, or a
-            picture smaller than the 11x11 window where the protocol has no border.
+        ValueError: Unknown protocol, sizes that differ, arrays that are no 8-bit images, or an
+            image smaller than the 11x11 window where the protocol has no border.
     """
     rules = get_protocol(protocol)
-    x, y = plane_pair(picture, reference, rules)
+    x, y = plane_pair(image, reference, rules)
     if rules.downsample:
         factor = downsampling_factor(*x.shape[-2:])
         x, y = (box_downsample(plane, factor, "symmetric") for plane in (x, y))
@@ -56,6 +56,6 @@ def ssim(picture: Picture, reference: Picture, protocol: str = "y") -> float:
         x, y = (pad(plane, 5, 5, "constant") for plane in (x, y))
     if min(x.shape[-2:]) < len(_WINDOW):
         height, width = x.shape[-2:]
-        raise ValueError(f"SSIM needs at least 11x11 pixels, this picture is {width}x{height}")
+        raise ValueError(f"SSIM needs at least 11x11 pixels, this image is {width}x{height}")
     # Channel by channel: a map and its temporaries then stay in the processor's cache
     return float(np.mean([ssim_map(a, b).mean() for a, b in zip(x, y, strict=True)]))

@@ -3,8 +3,6 @@
 import dataclasses
 from typing import Any, NamedTuple
 
-from torch import nn
-
 from derain.models.dcsfn import DCSFN, DCSFNConfig
 from derain.models.ddn import DDN, DDNConfig
 from derain.models.did_mdn import DIDMDN, DIDMDNConfig
@@ -13,6 +11,7 @@ from derain.models.jorder_e import JORDERE, JORDEREConfig
 from derain.models.mh2fnet import MH2FNet, MH2FNetConfig
 from derain.models.mspfn import MSPFN, MSPFNConfig
 from derain.models.nafnet import NAFNet, NAFNetConfig
+from derain.models.network import Network, check_contract, check_types
 from derain.models.nledn import NLEDN, NLEDNConfig
 from derain.models.prenet import PReNet, PReNetConfig
 from derain.models.rcdnet import RCDNet, RCDNetConfig
@@ -22,13 +21,13 @@ from derain.models.sirr import SIRR, SIRRConfig
 from derain.models.spanet import SPANet, SPANetConfig
 from derain.models.umrl import UMRL, UMRLConfig
 
-__all__ = ["MODELS", "Entry", "build"]
+__all__ = ["MODELS", "Entry", "Network", "build"]
 
 
 class Entry(NamedTuple):
     """A network of the table: its class, its configuration, and where it stands in its paper."""
 
-    network: type[nn.Module]
+    network: type[Network[Any]]
     config: Any
     source: str
 
@@ -153,7 +152,7 @@ MODELS: dict[str, Entry] = {
 }
 
 
-def build(name: str, **changes: Any) -> nn.Module:
+def build(name: str, **changes: Any) -> Network[Any]:
     """Build a network of the table with fresh weights.
 
     Args:
@@ -161,7 +160,8 @@ def build(name: str, **changes: Any) -> nn.Module:
         **changes: Fields of its configuration to replace, such as ``fine_modules=8``.
 
     Raises:
-        ValueError: Unknown name, unknown field or impossible value; says what is allowed.
+        ValueError: Unknown name, unknown field or impossible value; says what is allowed. Or the
+            network does not offer what ``Network`` says; names what is missing.
     """
     if name not in MODELS:
         raise ValueError(f"unknown network {name!r}; known: {', '.join(MODELS)}")
@@ -170,4 +170,8 @@ def build(name: str, **changes: Any) -> nn.Module:
     unknown = sorted(set(changes) - set(fields))
     if unknown:
         raise ValueError(f"{name} has no argument {unknown[0]!r}; it has: {', '.join(fields)}")
-    return entry.network(dataclasses.replace(entry.config, **changes))
+    config = dataclasses.replace(entry.config, **changes)
+    check_types(config)
+    network = entry.network(config)
+    check_contract(network)
+    return network

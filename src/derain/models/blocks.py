@@ -1,11 +1,13 @@
 """What two or more networks share: checks of configurations, padding, channel attention."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 def require(condition: bool, message: str) -> None:
@@ -14,15 +16,23 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def require_at_least(minimum: int, config: Any, *names: str) -> None:
-    """Check fields that hold a whole number, or a tuple of them; None stands for a default."""
+LARGEST = 4096  # what a width or a count may be: a file may ask for anything
+COARSEST = 8  # how often an image may be halved
+
+
+def require_at_least(minimum: int, config: Any, *names: str, maximum: int = LARGEST) -> None:
+    """Check fields that hold a whole number, or a tuple of them.
+
+    None is right where it is the field's default.
+    """
     for name in names:
         value = getattr(config, name)
+        if value is None and getattr(type(config), name, 0) is None:
+            continue
         for number in value if isinstance(value, tuple) else (value,):
-            require(
-                number is None or (type(number) is int and number >= minimum),
-                f"{name} must be at least {minimum}: {value!r}",
-            )
+            whole = number if type(number) is int else minimum - 1
+            require(whole >= minimum, f"{name} must be at least {minimum}: {value!r}")
+            require(whole <= maximum, f"{name} must be at most {maximum}: {value!r}")
 
 
 def require_one_of(config: Any, **allowed: tuple[Any, ...]) -> None:
@@ -34,7 +44,7 @@ def require_one_of(config: Any, **allowed: tuple[Any, ...]) -> None:
 
 
 def require_size(image: Tensor, minimum: int) -> None:
-    """Check that a picture (N, C, H, W) has at least ``minimum`` pixels on each side."""
+    """Check that an image (N, C, H, W) is at least ``minimum`` pixels high and wide."""
     height, width = image.shape[-2:]
     require(
         min(height, width) >= minimum,
@@ -45,7 +55,7 @@ def require_size(image: Tensor, minimum: int) -> None:
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Pad the right and bottom so that height and width divide by ``multiple``.
 
-    Reflects; repeats the last row and column where a side is too short for that.
+    Reflects; repeats the last row and column where the image is too small for that.
 
     Args:
         image: (N, C, H, W).
@@ -68,37 +78,45 @@ def on_padded(network: Callable[[Tensor], Tensor], image: Tensor, multiple: int)
     return network(pad_to_multiple(image, multiple))[..., :height, :width]
 
 
-CELL = 16  # pixels of the picture; windows are made of cells of this side
+CELL = 16  # pixels of the image; windows are made of cells of this size
 
 
 def require_window(window: int | None) -> None:
-    """Check the side of a window."""
+    """Check the size of a window."""
     require(
         window is None or (type(window) is int and window >= 2 * CELL),
-        f"window must be at least {2 * CELL}, or None for the whole picture: {window!r}",
+        f"window must be at least {2 * CELL}, or None for the whole image: {window!r}",
     )
 
 
+RADIUS = 64  # pixels; what convolutions read farther away changes less than 1e-3 (docs/tiles.md)
+
+
+def windowed_radius(window: int | None) -> int | None:
+    """The receptive radius of a network whose channel attention averages over windows."""
+    return RADIUS + window // 2 if window else None
+
+
 def whole_cells(multiple: int, window: int | None) -> int:
-    """What sides must divide by: ``multiple``, a power of 2, and with windows the cells."""
+    """What height and width must divide by: ``multiple``, a power of 2, and cells of windows."""
     return max(multiple, CELL) if window else multiple
 
 
 def attend(x: Tensor, gate: Callable[[Tensor], Tensor], window: int | None, step: int) -> Tensor:
     """Channel attention: a feature map times a gate made of its channels' means.
 
-    The means are those of the whole picture or, around each pixel, of a window: then what a
-    picture holds elsewhere changes nothing, so that tiles give what the whole picture gives, and
+    The means are those of the whole image or, around each pixel, of a window: then what an
+    image holds elsewhere changes nothing, so that tiles give what the whole image gives, and
     a network sees means like those of the crops it was trained on (Chu et al., ECCV 2022, the
     "test-time local converter"). Ours averages cells, then cells to windows, and draws straight
-    lines between the middles of cells, which costs next to nothing; at the picture's border a
+    lines between the middles of cells, which costs next to nothing; at the image's border a
     window is cut, where theirs is pushed inside.
 
     Args:
         x: (N, C, h, w); with a window ``h * step`` and ``w * step`` divide by ``CELL``.
         gate: (N, C, h', w') -> the same, pixel by pixel.
-        window: Its side in pixels of the picture; None for the whole picture.
-        step: Pixels of the picture per pixel of ``x``, a power of 2.
+        window: Its size in pixels of the image; None for the whole image.
+        step: Pixels of the image per pixel of ``x``, a power of 2.
 
     Returns:
         The same shape.
@@ -116,7 +134,7 @@ def attend(x: Tensor, gate: Callable[[Tensor], Tensor], window: int | None, step
     return x * weights
 
 
-def channels_last(network: nn.Module) -> nn.Module:
+def channels_last(network: AnyModule) -> AnyModule:
     """The network with its weights in the memory layout that convolutions on CPUs and GPUs like."""
     # torch's type stubs leave this overload out.
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -138,13 +156,13 @@ class Concatenation(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *features: Tensor) -> Tensor:
-        """Join."""
+        """Concatenate along the channels."""
         ctx.channels = [x.shape[1] for x in features]
         return torch.cat(features, dim=1)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, ...]:
-        """Part again."""
+        """Split the gradient along the channels."""
         (gradient,) = grad_outputs
         last = gradient.is_contiguous(memory_format=torch.channels_last)
         layout = torch.channels_last if last else torch.contiguous_format

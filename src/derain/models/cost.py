@@ -12,19 +12,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 class Cost(NamedTuple):
-    """The cost of one picture."""
+    """The cost of one image."""
 
     parameters: int  # every trainable number
     macs: int  # multiply-adds of all convolutions; biases, activations and sums are not counted
 
     @property
     def gmacs(self) -> float:
-        """Multiply-adds in thousands of millions."""
+        """GMACs: multiply-adds in 10^9."""
         return self.macs / 1e9
 
 
 def cost(network: nn.Module, height: int, width: int) -> Cost:
-    """Count the parameters and multiply-adds of a network for one picture.
+    """Count the parameters and multiply-adds of a network for one image.
 
     A convolution counts as the specifications' tables do: every kernel position at every output
     pixel (every input pixel if transposed), zero padding and what is cropped afterwards included.
@@ -32,11 +32,11 @@ def cost(network: nn.Module, height: int, width: int) -> Cost:
     Args:
         network: Any network on any device; a network built under ``torch.device("meta")`` costs
             no memory at all. It is not changed.
-        height: Of the picture, in pixels.
-        width: Of the picture, in pixels.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
 
     Raises:
-        ValueError: The network does not take pictures of that size.
+        ValueError: The network does not take images of that size.
     """
     weights = {
         name: torch.empty_like(value, device="meta")

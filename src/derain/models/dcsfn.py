@@ -8,7 +8,6 @@ needed, which shows only at sizes that do not divide by 4, and in that one scale
 Letters in brackets are the paper's. Scales run from fine (full resolution) to coarse.
 """
 
-import copy
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -16,7 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from derain.models.blocks import concatenate, require_at_least, require_one_of, require_size
+from derain.models.blocks import (
+    COARSEST,
+    concatenate,
+    require_at_least,
+    require_one_of,
+    require_size,
+)
+from derain.models.network import Network
 
 SLOPE = 0.2  # of every LeakyReLU
 CHOICES = {
@@ -50,7 +56,8 @@ class DCSFNConfig:
         Raises:
             ValueError: Names the field and what is allowed.
         """
-        require_at_least(1, self, "width", "blocks", "scales", "convolutions")
+        require_at_least(1, self, "width", "blocks", "convolutions")
+        require_at_least(1, self, "scales", maximum=COARSEST)
         switches = dict.fromkeys(("cross", "single", "inner", "dense"), (True, False))
         require_one_of(self, **switches, **CHOICES)
 
@@ -247,7 +254,7 @@ class RecurrentPass(nn.Module):
         return [state[0] for state in states]
 
 
-class DCSFN(nn.Module):
+class DCSFN(Network[DCSFNConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
     Any height and width from ``minimum_size`` up, without padding.
@@ -269,7 +276,7 @@ class DCSFN(nn.Module):
 
     @property
     def size_multiple(self) -> int:
-        """Sides that divide by this make every inner size whole, as exported graphs need."""
+        """What height and width divide by in exported graphs: every inner size is then whole."""
         return self.minimum_size
 
     @property
@@ -277,11 +284,16 @@ class DCSFN(nn.Module):
         """The least height and width: one pixel is left at the coarsest scale."""
         return (1 if self.config.single else 4) * 2 ** (self.config.scales - 1)
 
+    @property
+    def receptive_radius(self) -> int:
+        """Measured with trained weights of ``dcsfn-small``; all that could be read is far more."""
+        return 96
+
     def forward(self, image: Tensor) -> Tensor:
         """Derain.
 
         Raises:
-            ValueError: A side is shorter than ``minimum_size``.
+            ValueError: The height or width is below ``minimum_size``.
         """
         require_size(image, self.minimum_size)
         scales = pyramid(self.first(image), len(self.encoders))
@@ -298,7 +310,7 @@ class DCSFN(nn.Module):
 
     def fold(self) -> "DCSFN":
         """A copy that computes the same, bit for bit, without its dead weights."""
-        folded = copy.deepcopy(self)
+        folded = super().fold()
         for recurrent in folded.passes:  # to a type checker a list of plain modules
             recurrent.cells[recurrent.order[0]].drop_state()  # type: ignore[union-attr]
         return folded

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from derain.models.blocks import require_at_least, require_one_of
+from derain.models.network import Network
 from derain.models.norms import ImageNorm2d
 
 RADIUS = 15  # of the guided filter, in pixels
@@ -61,13 +62,11 @@ class ResidualBlock(nn.Module):
         return x + self.body(x)
 
 
-class DDN(nn.Module):
+class DDN(Network[DDNConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
     Any height and width from 1 up; from 3 up in the form "matlab".
     """
-
-    size_multiple = 1
 
     def __init__(self, config: DDNConfig | None = None) -> None:
         super().__init__()
@@ -82,6 +81,16 @@ class DDN(nn.Module):
     def minimum_size(self) -> int:
         """The fast guided filter needs a third row and column."""
         return 3 if self.config.form == "matlab" else 1
+
+    @property
+    def receptive_radius(self) -> int | None:
+        """Of stored statistics, the guided filter and all convolutions; else the whole image.
+
+        The filter of "matlab" interpolates between pixels whose distance follows the image's size.
+        """
+        if self.config.form != "running":
+            return None
+        return 2 * RADIUS + 2 * self.config.blocks + 2
 
     def forward(self, image: Tensor) -> Tensor:
         fast = self.config.form == "matlab"
@@ -110,13 +119,13 @@ def normalisation(config: DDNConfig, width: int) -> nn.BatchNorm2d:
 
 
 def guided_filter(image: Tensor) -> Tensor:
-    """The base layer of an image: each colour filtered with itself as guide (He et al., 2013)."""
+    """The base layer: each channel filtered with itself as guide (He et al., 2013)."""
     slope, offset = linear_model(image, RADIUS)
     return slope * image + offset
 
 
 def fast_guided_filter(image: Tensor) -> Tensor:
-    """``guided_filter`` with a model made of every fourth pixel: (N, 3, H, W), sides from 3 up."""
+    """``guided_filter`` with a model of every fourth pixel: (N, 3, H, W), H and W from 3 up."""
     few = image[..., SUBSAMPLING // 2 :: SUBSAMPLING, SUBSAMPLING // 2 :: SUBSAMPLING]
     slope, offset = (
         F.interpolate(x, image.shape[-2:], mode="bilinear") for x in linear_model(few, FAST_RADIUS)
@@ -133,7 +142,7 @@ def linear_model(image: Tensor, radius: int) -> tuple[Tensor, Tensor]:
 
 
 def box_mean(x: Tensor, radius: int) -> Tensor:
-    """The mean over a square of side 2 * radius + 1, as far as it lies in the image."""
-    side = 2 * radius + 1
-    x = F.avg_pool2d(x, (side, 1), 1, (radius, 0), count_include_pad=False)
-    return F.avg_pool2d(x, (1, side), 1, (0, radius), count_include_pad=False)
+    """The mean over a square of 2 * radius + 1 pixels, as far as it lies in the image."""
+    size = 2 * radius + 1
+    x = F.avg_pool2d(x, (size, 1), 1, (radius, 0), count_include_pad=False)
+    return F.avg_pool2d(x, (1, size), 1, (0, radius), count_include_pad=False)

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from derain.models.blocks import concatenate, on_padded, require_one_of, require_size
 from derain.models.dense import DenseLayer, Scale, Transition, normalisation
+from derain.models.network import Network
 from derain.models.norms import STATISTICS, Statistics
 
-DENSITY_SIZE = 512  # pixels; the only side that the density network takes
-POOLED = (32, 16, 8, 4)  # sides of the means of the pyramid
+DENSITY_SIZE = 512  # pixels; the only height and width that the density network takes
+POOLED = (32, 16, 8, 4)  # pixels; sizes of the pyramid's cells
 SCALES: dict[str, Scale] = {"-": "down", "+": "up", "=": "same"}
 
 Rows = tuple[tuple[int, int, int, str], ...]  # input channels, growth, output channels, scale
@@ -79,7 +80,7 @@ class Stream(nn.Module):
             )
             for inputs, growth, outputs, scale in rows
         )
-        self.side = nn.Conv2d(rows[0][2], 1, 3, padding=1) if joins else None
+        self.skip = nn.Conv2d(rows[0][2], 1, 3, padding=1) if joins else None
 
     def forward(self, x: Tensor) -> Tensor:
         first = self.layers[0](x)
@@ -87,11 +88,11 @@ class Stream(nn.Module):
         y = self.layers[3](self.layers[2](second))
         y = self.layers[4](self.join(y, second))
         y = self.layers[5](self.join(y, first))
-        if self.side is None:
+        if self.skip is None:
             return y
-        side = F.interpolate(F.leaky_relu(self.side(first), 0.2), y.shape[2:])
+        skip = F.interpolate(F.leaky_relu(self.skip(first), 0.2), y.shape[2:])
         # The code makes five outputs from layers of different depth, by accident all the same.
-        return concatenate(y, *5 * [side], x)
+        return concatenate(y, *5 * [skip], x)
 
     def join(self, late: Tensor, early: Tensor) -> Tensor:
         """Features of two depths as one."""
@@ -139,21 +140,21 @@ class MultiStream(nn.Module):
         label = constant.expand(-1, self.label, -1, -1)
         y = F.leaky_relu(self.merge(concatenate(small, x, middle, large, label)), 0.2)
         means = [
-            F.interpolate(F.leaky_relu(layer(F.avg_pool2d(y, side)), 0.2), y.shape[2:])
-            for side, layer in zip(POOLED, self.pyramid, strict=True)
+            F.interpolate(F.leaky_relu(layer(F.avg_pool2d(y, size)), 0.2), y.shape[2:])
+            for size, layer in zip(POOLED, self.pyramid, strict=True)
         ]
         return torch.tanh(self.last(concatenate(*means, y)))
 
 
 class ResidualNet(MultiStream):
-    """The first guess of the rain; sides are multiples of 4 from 32 up."""
+    """The first guess of the rain; height and width are multiples of 4 from 32 up."""
 
     def __init__(self, statistics: Statistics) -> None:
         super().__init__(RESIDUAL_STREAMS, (3, 3, 3), False, 4, 20, 1, statistics)
 
 
 class DerainNet(MultiStream):
-    """The rain, and the clean image; sides are multiples of 8 from 32 up."""
+    """The rain, and the clean image; height and width are multiples of 8 from 32 up."""
 
     def __init__(self, statistics: Statistics) -> None:
         super().__init__(DERAIN_STREAMS, (3, 5, 7), True, 8, 47, 2, statistics)
@@ -182,23 +183,20 @@ class DensityNet(nn.Module):
             nn.ReLU(inplace=True),
             nn.AvgPool2d(7),
         )
-        side = DENSITY_SIZE // 7
+        size = DENSITY_SIZE // 7
         self.classify = nn.Sequential(
-            nn.Linear(24 * side * side, 512), nn.ReLU(inplace=True), nn.Linear(512, 4)
+            nn.Linear(24 * size * size, 512), nn.ReLU(inplace=True), nn.Linear(512, 4)
         )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classify(self.features(x).flatten(1))
 
 
-class DIDMDN(nn.Module):
+class DIDMDN(Network[DIDMDNConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, in [0, 1].
 
     Height and width from 25 up; inside, padded to multiples of 8, and values in -1..1.
     """
-
-    minimum_size = 25  # becomes 32, of which the pyramid takes one mean
-    size_multiple = 8
 
     def __init__(self, config: DIDMDNConfig | None = None) -> None:
         super().__init__()
@@ -207,6 +205,21 @@ class DIDMDN(nn.Module):
         if not config.density:
             self.residual_net = ResidualNet(config.statistics)
             self.density_net = DensityNet(config.statistics)
+
+    @property
+    def minimum_size(self) -> int:
+        """Becomes 32, of which the pyramid takes one mean."""
+        return 25
+
+    @property
+    def size_multiple(self) -> int:
+        """Three halvings."""
+        return 8
+
+    @property
+    def receptive_radius(self) -> None:
+        """The whole image: its statistics and density, and the pyramid's cells follow its size."""
+        return None
 
     def forward(self, image: Tensor) -> Tensor:
         require_size(image, self.minimum_size)

@@ -13,6 +13,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from derain.models.blocks import attend, concatenate, require_at_least, require_one_of
+from derain.models.network import Network
 
 DILATIONS = (1, 3, 5)
 
@@ -102,20 +103,22 @@ class SubNetwork(nn.Module):
         return self.last(x + self.blocks(x))
 
 
-class DRDNet(nn.Module):
+class DRDNet(Network[DRDNetConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
     Any height and width from 1 up.
     """
-
-    minimum_size = 1
-    size_multiple = 1
 
     def __init__(self, config: DRDNetConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or DRDNetConfig()
         self.rain = SubNetwork(config, RainBlock)
         self.detail = SubNetwork(config, DetailBlock)
+
+    @property
+    def receptive_radius(self) -> None:
+        """The whole image: the excitation averages over it."""
+        return None
 
     def forward(self, image: Tensor) -> Tensor:
         return self.estimates(image)[-1]

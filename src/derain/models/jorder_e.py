@@ -12,6 +12,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from derain.models.blocks import concatenate, require_at_least
+from derain.models.network import Network
 
 MASK = 2  # channels of the mask: logits of no rain and of rain
 
@@ -96,19 +97,22 @@ class Pass(nn.Module):
         return Estimate(rainy + self.last(x), features, mask, level)
 
 
-class JORDERE(nn.Module):
+class JORDERE(Network[JORDEREConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
     Any height and width from 1 up. Inside, values are in 0..255, as in the authors' code.
     """
 
-    minimum_size = 1
-    size_multiple = 1
-
     def __init__(self, config: JORDEREConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or JORDEREConfig()
         self.passes = nn.ModuleList(Pass(config) for _ in range(2))
+
+    @property
+    def receptive_radius(self) -> int:
+        """What its convolutions in a row read, in both passes."""
+        first, unit, estimates, guides, last = 1, 2 + 4, 2, 2, 2
+        return 2 * (first + self.config.units * unit + estimates + guides + last)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.estimates(image)[-1].clean / 255

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from derain.models.blocks import (
+    COARSEST,
     attend,
     concatenate,
     on_padded,
@@ -25,7 +26,9 @@ from derain.models.blocks import (
     require_size,
     require_window,
     whole_cells,
+    windowed_radius,
 )
+from derain.models.network import Network
 
 CHOICES = {
     "down": ("max", "conv"),
@@ -53,7 +56,7 @@ class MH2FNetConfig:
     reduction: int = 4  # r, in the channel attention
     fusion: Literal["rpff", "concat", "add"] = "rpff"  # Figure 7d, b, c
     residual: bool = False  # output = O + network; the paper argues against, short trainings gain
-    window: int | None = None  # of channel attention, outside training; None: the whole picture
+    window: int | None = None  # of channel attention, outside training; None: the whole image
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -61,7 +64,8 @@ class MH2FNetConfig:
         Raises:
             ValueError: Names the field and what is allowed.
         """
-        require_at_least(1, self, "width", "streams", "reduction", "growth", "distillation_width")
+        require_at_least(1, self, "width", "reduction", "growth", "distillation_width")
+        require_at_least(1, self, "streams", maximum=COARSEST)
         fewest = 2 if self.hadb else 1  # the HADB reads all outputs but the last
         require_at_least(fewest, self, "extraction_blocks")
         require(
@@ -176,7 +180,7 @@ class SpatialAttention(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Channels weighted by their means over the picture, or a window of it, as in RCAN."""
+    """Channels weighted by their means over the image, or a window of it, as in RCAN."""
 
     def __init__(self, width: int, reduction: int, window: int | None = None) -> None:
         super().__init__()
@@ -235,7 +239,7 @@ class AddFusion(nn.Module):
         return sum(features[1:], start=features[0])
 
 
-class MH2FNet(nn.Module):
+class MH2FNet(Network[MH2FNetConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
     Any height and width from ``minimum_size`` up, without padding.
@@ -258,7 +262,7 @@ class MH2FNet(nn.Module):
 
     @property
     def size_multiple(self) -> int:
-        """Sides that divide by this make every inner size whole, as exported graphs need."""
+        """What height and width divide by in exported graphs: every inner size is then whole."""
         return whole_cells(2 ** (self.config.streams - 1), self.config.window)
 
     @property
@@ -266,17 +270,22 @@ class MH2FNet(nn.Module):
         """The least height and width: one pixel is left at the coarsest scale."""
         return 2 ** (self.config.streams - 1)
 
+    @property
+    def receptive_radius(self) -> int | None:
+        """Windows, where channel attention averages over them; else the whole image."""
+        return windowed_radius(self.config.window)
+
     def forward(self, image: Tensor) -> Tensor:
         """Derain.
 
         Raises:
-            ValueError: A side is shorter than ``minimum_size``.
+            ValueError: The height or width is below ``minimum_size``.
         """
         require_size(image, self.minimum_size)
         return on_padded(self.derain, image, whole_cells(1, self.config.window))
 
     def derain(self, image: Tensor) -> Tensor:
-        """``forward`` for sides that divide by the cells of windows, where there are any."""
+        """``forward`` for a height and width that divide by ``CELL`` if there are windows."""
         low = self.first(image)
         outputs = self.extract(low)
         if self.distillation is None:

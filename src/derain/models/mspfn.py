@@ -8,7 +8,6 @@ release fails on them). The lightweight MSPFN* of the paper's Tables 3 and 6 is
 Letters in brackets are the paper's. Levels run from fine (full resolution) to coarse.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from derain.models.blocks import (
+    COARSEST,
     attend,
     concatenate,
     on_padded,
@@ -26,7 +26,9 @@ from derain.models.blocks import (
     require_one_of,
     require_window,
     whole_cells,
+    windowed_radius,
 )
+from derain.models.network import Network
 
 Align = Literal["tf", "torch"]
 
@@ -49,7 +51,7 @@ class MSPFNConfig:
     align: Align = "tf"  # which pixels strided layers meet; weights fit one alignment only
     coarse_fusion: bool = True  # False is Model2
     cross_scale: bool = True  # False is Model4: levels meet in image space only
-    window: int | None = None  # of channel attention, outside training; None: the whole picture
+    window: int | None = None  # of channel attention, outside training; None: the whole image
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -57,7 +59,8 @@ class MSPFNConfig:
         Raises:
             ValueError: Names the field and what is allowed.
         """
-        require_at_least(1, self, "width", "levels", "strides", "reduction")
+        require_at_least(1, self, "width", "reduction")
+        require_at_least(1, self, "levels", "strides", maximum=COARSEST)
         require_at_least(1, self, "attention_units", "lstm_widths", "rru_widths")
         require_at_least(1, self, "reconstruction_width")
         require_at_least(0, self, "fine_modules")
@@ -102,7 +105,7 @@ class Down(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.align == "torch":
             return self.act(F.conv2d(x, self.conv.weight, stride=2, padding=1))
-        # TensorFlow's "same": an even side is padded at its end only, an odd one at both.
+        # TensorFlow's "same": an even length is padded at its end only, an odd one at both.
         top, left = x.shape[-2] % 2, x.shape[-1] % 2
         return self.act(self.conv(F.pad(x, (left, 1, top, 1))))
 
@@ -127,13 +130,13 @@ class Up(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """CAU: a residual block whose channels are weighted by their mean over the picture.
+    """CAU: a residual block whose channels are weighted by their mean over the image.
 
     Args:
         width: Channels.
         reduction: How many times narrower the gate is inside.
         window: As in the configuration.
-        step: Pixels of the picture per pixel here.
+        step: Pixels of the image per pixel here.
     """
 
     def __init__(self, width: int, reduction: int, window: int | None = None, step: int = 1):
@@ -310,13 +313,11 @@ class SeparateReconstruction(nn.Module):
         return rain
 
 
-class MSPFN(nn.Module):
+class MSPFN(Network[MSPFNConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
-    Any height and width from 1 up. Inside, pictures are in [-1, 1] as in the paper.
+    Any height and width from 1 up. Inside, images are in [-1, 1] as in the paper.
     """
-
-    minimum_size = 1
 
     def __init__(self, config: MSPFNConfig | None = None) -> None:
         super().__init__()
@@ -336,15 +337,20 @@ class MSPFN(nn.Module):
 
     @property
     def size_multiple(self) -> int:
-        """Sides that divide by this make every inner size even, as exported graphs need."""
+        """What height and width divide by in exported graphs: every inner size is then even."""
         return whole_cells(2 ** (self.config.levels - 1 + self.config.strides), self.config.window)
+
+    @property
+    def receptive_radius(self) -> int | None:
+        """Windows, where channel attention averages over them; else the whole image."""
+        return windowed_radius(self.config.window)
 
     def forward(self, image: Tensor) -> Tensor:
         multiple = whole_cells(2 ** (self.config.levels - 1), self.config.window)
         return on_padded(self.derain, image, multiple)
 
     def derain(self, image: Tensor) -> Tensor:
-        """``forward`` for sides that divide by 2^(levels - 1)."""
+        """``forward`` for a height and width that divide by 2^(levels - 1)."""
         pyramid = image_pyramid(2 * image - 1, self.config.levels, self.config.pyramid)
         features = [conv(x) for conv, x in zip(self.initial, pyramid, strict=True)]
         coarse = fine = self.coarse(features)
@@ -355,7 +361,7 @@ class MSPFN(nn.Module):
 
     def fold(self) -> "MSPFN":
         """A copy that computes the same, bit for bit, without its dead weights."""
-        folded = copy.deepcopy(self)
+        folded = super().fold()
         for cell in folded.modules():
             if isinstance(cell, ConvLSTM):
                 cell.fold()
@@ -363,7 +369,7 @@ class MSPFN(nn.Module):
 
 
 def image_pyramid(image: Tensor, levels: int, kind: str) -> list[Tensor]:
-    """The image at 1, 1/2, 1/4, ...: (N, 3, H, W), sides divisible by 2^(levels - 1).
+    """The image at 1, 1/2, 1/4, ...: (N, 3, H, W), H and W divisible by 2^(levels - 1).
 
     ``box`` averages blocks of the full image; ``gaussian`` smooths with the 5x5 binomial kernel
     and takes every second pixel, level by level.
@@ -374,7 +380,7 @@ def image_pyramid(image: Tensor, levels: int, kind: str) -> list[Tensor]:
     line = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], dtype=image.dtype, device=image.device) / 16
     kernel = torch.outer(line, line).expand(3, 1, 5, 5)
     for _ in range(1, levels):
-        # Sides of one or two pixels are too short to reflect two of them.
+        # Lengths of one or two pixels are too short to reflect two of them.
         mode = "reflect" if min(pyramid[-1].shape[-2:]) > 2 else "replicate"
         padded = F.pad(pyramid[-1], (2, 2, 2, 2), mode=mode)
         pyramid.append(F.conv2d(padded, kernel, stride=2, groups=3))

@@ -1,7 +1,8 @@
-"""NAFNet: nonlinear activation free network (Chen et al., ECCV 2022), the modern yardstick.
+"""NAFNet: nonlinear activation free network (Chen et al., ECCV 2022), a modern baseline.
 
 Not one of the three papers. A U-net whose blocks hold no activation but products: a gate that
-multiplies two halves of the channels, and a channel attention without a sigmoid.
+multiplies two halves of the channels, and a channel attention without a sigmoid. Layers have the
+names of the authors' release (megvii-research/NAFNet), so that its checkpoints fit by name.
 """
 
 from dataclasses import dataclass
@@ -11,13 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from derain.models.blocks import (
+    COARSEST,
     attend,
     on_padded,
     require,
     require_at_least,
     require_window,
     whole_cells,
+    windowed_radius,
 )
+from derain.models.network import Network
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class NAFNetConfig:
     encoder_blocks: tuple[int, ...] = (1, 1, 1, 28)  # one entry per stage, fine to coarse
     middle_blocks: int = 1
     decoder_blocks: tuple[int, ...] = (1, 1, 1, 1)  # one entry per stage, coarse to fine
-    window: int | None = None  # of channel attention, outside training; None: the whole picture
+    window: int | None = None  # of channel attention, outside training; None: the whole image
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -42,8 +46,8 @@ class NAFNetConfig:
         for name in ("encoder_blocks", "decoder_blocks"):
             value = getattr(self, name)
             require(
-                isinstance(value, tuple) and len(value) >= 1,
-                f"{name} must be a tuple with one entry per stage: {value!r}",
+                isinstance(value, tuple) and 1 <= len(value) <= COARSEST,
+                f"{name} must be a tuple with one entry per stage, at most {COARSEST}: {value!r}",
             )
         require(
             len(self.decoder_blocks) == len(self.encoder_blocks),
@@ -73,12 +77,12 @@ class ChannelNorm(nn.Module):
         return form(x.to(precise), self.weight.to(precise), self.bias.to(precise)).to(x.dtype)
 
     def fused(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """As one kernel over the last axis."""
+        """Normalise with one kernel over the last axis."""
         x = x.permute(0, 2, 3, 1)
         return F.layer_norm(x, weight.shape, weight, bias, self.eps).permute(0, 3, 1, 2)
 
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """As mean and variance over the channel axis."""
+        """Normalise by mean and variance over the channel axis."""
         x = x - x.mean(dim=1, keepdim=True)
         x = x * torch.rsqrt((x * x).mean(dim=1, keepdim=True) + self.eps)
         return x * weight[:, None, None] + bias[:, None, None]
@@ -92,43 +96,45 @@ class SimpleGate(nn.Module):
         return left * right
 
 
-class SimplifiedChannelAttention(nn.Module):
-    """SCA: channels weighted by a linear map of their means over the picture, or a window of it."""
+class SimplifiedChannelAttention(nn.Sequential):
+    """SCA: channels weighted by a linear map of their means over the image, or a window of it.
+
+    The pooling stands where the authors have it and is ``attend``'s here, which knows windows.
+    """
 
     def __init__(self, width: int, window: int | None = None, step: int = 1) -> None:
-        super().__init__()
+        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Conv2d(width, width, 1))
         self.window, self.step = window, step
-        self.weigh = nn.Conv2d(width, width, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return attend(x, self.weigh, None if self.training else self.window, self.step)
+    def forward(self, input: Tensor) -> Tensor:  # torch's name, which a Sequential keeps
+        return attend(input, self[1], None if self.training else self.window, self.step)
 
 
 class NAFBlock(nn.Module):
-    """Two residual halves: one looks around, one mixes channels. Starts as the identity."""
+    """Two residual halves: one looks around, one mixes channels. Starts as the identity.
+
+    (N, C, H, W) -> the same.
+    """
 
     def __init__(self, width: int, window: int | None = None, step: int = 1) -> None:
         super().__init__()
-        self.look = nn.Sequential(
-            ChannelNorm(width),
-            nn.Conv2d(width, 2 * width, 1),
-            nn.Conv2d(2 * width, 2 * width, 3, padding=1, groups=2 * width),
-            SimpleGate(),
-            SimplifiedChannelAttention(width, window, step),
-            nn.Conv2d(width, width, 1),
-        )
-        self.mix = nn.Sequential(
-            ChannelNorm(width),
-            nn.Conv2d(width, 2 * width, 1),
-            SimpleGate(),
-            nn.Conv2d(width, width, 1),
-        )
+        self.norm1 = ChannelNorm(width)
+        self.conv1 = nn.Conv2d(width, 2 * width, 1)
+        self.conv2 = nn.Conv2d(2 * width, 2 * width, 3, padding=1, groups=2 * width)
+        self.sg = SimpleGate()
+        self.sca = SimplifiedChannelAttention(width, window, step)
+        self.conv3 = nn.Conv2d(width, width, 1)
+        self.norm2 = ChannelNorm(width)
+        self.conv4 = nn.Conv2d(width, 2 * width, 1)
+        self.conv5 = nn.Conv2d(width, width, 1)
         self.beta = nn.Parameter(torch.zeros(1, width, 1, 1))
         self.gamma = nn.Parameter(torch.zeros(1, width, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.beta * self.look(x)
-        return x + self.gamma * self.mix(x)
+        y = self.sg(self.conv2(self.conv1(self.norm1(x))))
+        x = x + self.beta * self.conv3(self.sca(y))
+        y = self.sg(self.conv4(self.norm2(x)))
+        return x + self.gamma * self.conv5(y)
 
 
 class Up(nn.Sequential):
@@ -138,54 +144,57 @@ class Up(nn.Sequential):
         super().__init__(nn.Conv2d(width, 2 * width, 1, bias=False), nn.PixelShuffle(2))
 
 
-class NAFNet(nn.Module):
+class NAFNet(Network[NAFNetConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
     Any height and width from 1 up; inside, padded to a multiple of 2^stages.
     """
-
-    minimum_size = 1
 
     def __init__(self, config: NAFNetConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or NAFNetConfig()
         stages = range(len(config.encoder_blocks))
         widths = [config.width * 2**stage for stage in range(len(stages) + 1)]
-        self.first = nn.Conv2d(3, config.width, 3, padding=1)
-        self.encoder = nn.ModuleList(
+        self.intro = nn.Conv2d(3, config.width, 3, padding=1)
+        self.encoders = nn.ModuleList(
             stack(config, config.encoder_blocks[stage], stage) for stage in stages
         )
         self.downs = nn.ModuleList(nn.Conv2d(widths[i], widths[i + 1], 2, stride=2) for i in stages)
-        self.middle = stack(config, config.middle_blocks, len(stages))
+        self.middle_blks = stack(config, config.middle_blocks, len(stages))
         self.ups = nn.ModuleList(Up(widths[i + 1]) for i in reversed(stages))
-        self.decoder = nn.ModuleList(
+        self.decoders = nn.ModuleList(
             stack(config, count, stage)
             for count, stage in zip(config.decoder_blocks, reversed(stages), strict=True)
         )
-        self.last = nn.Conv2d(config.width, 3, 3, padding=1)
+        self.ending = nn.Conv2d(config.width, 3, 3, padding=1)
 
     @property
     def size_multiple(self) -> int:
-        """Sides that divide by this need no padding inside, as exported graphs must not."""
+        """What height and width must divide by in exported graphs, which do not pad inside."""
         return whole_cells(2 ** len(self.config.encoder_blocks), self.config.window)
+
+    @property
+    def receptive_radius(self) -> int | None:
+        """Windows, where channel attention averages over them; else the whole image."""
+        return windowed_radius(self.config.window)
 
     def forward(self, image: Tensor) -> Tensor:
         return on_padded(self.derain, image, self.size_multiple)
 
     def derain(self, image: Tensor) -> Tensor:
-        """``forward`` for sides that divide by ``size_multiple``."""
-        x = self.first(image)
+        """``forward`` for a height and width that divide by ``size_multiple``."""
+        x = self.intro(image)
         skips: list[Tensor] = []
-        for blocks, down in zip(self.encoder, self.downs, strict=True):
+        for blocks, down in zip(self.encoders, self.downs, strict=True):
             skips.append(blocks(x))
             x = down(skips[-1])
-        x = self.middle(x)
-        for up, blocks in zip(self.ups, self.decoder, strict=True):
+        x = self.middle_blks(x)
+        for up, blocks in zip(self.ups, self.decoders, strict=True):
             x = blocks(up(x) + skips.pop())
-        return image + self.last(x)
+        return image + self.ending(x)
 
 
 def stack(config: NAFNetConfig, count: int, stage: int) -> nn.Sequential:
-    """So many blocks in a row, at 1 / 2^stage of the picture's size."""
+    """So many blocks in a row, at 1 / 2^stage of the image's size."""
     width, step = config.width * 2**stage, 2**stage
     return nn.Sequential(*(NAFBlock(width, config.window, step) for _ in range(count)))

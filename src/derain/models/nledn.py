@@ -3,7 +3,7 @@
 Not one of the three papers. An encoder and a decoder of densely connected blocks, each of which
 first lets every pixel look at all others of its region. What max-pooling leaves out on the way
 down is put back at the same places on the way up. After the authors' test code (AlexHex7/NLEDN),
-with one difference: sides that do not divide by 8 are padded, so that all regions are equally
+with one difference: sizes that do not divide by 8 are padded, so that all regions are equally
 large; theirs makes the last region of a row smaller. Their weights fit (derain.weights.convert).
 """
 
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from derain.models.blocks import concatenate, on_padded, require_at_least, require_size
+from derain.models.network import Network
 
 
 @dataclass(frozen=True)
@@ -79,14 +80,12 @@ class DenseBlock(nn.Module):
         return x + self.fuse(concatenate(*features))
 
 
-class NLEDN(nn.Module):
+class NLEDN(Network[NLEDNConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
     Height and width from 9 up, so that no region is a single row; inside, padded to multiples of 8.
     """
 
-    minimum_size = 9
-    size_multiple = 8
     # Of two almost equal values that are pooled, rounding may make either the larger one, and the
     # value goes back to its place: f32 differs from f64 by up to 3e-4 at such pixels.
     export_tolerance = 1e-3
@@ -105,12 +104,27 @@ class NLEDN(nn.Module):
         )
         self.last = nn.Conv2d(width, 3, 3, padding=1)
 
+    @property
+    def minimum_size(self) -> int:
+        """So large that no region is a single row."""
+        return 9
+
+    @property
+    def size_multiple(self) -> int:
+        """Three halvings."""
+        return 8
+
+    @property
+    def receptive_radius(self) -> None:
+        """The whole image: every pixel looks at all others of its region."""
+        return None
+
     def forward(self, image: Tensor) -> Tensor:
         require_size(image, self.minimum_size)
         return on_padded(self.derain, image, self.size_multiple)
 
     def derain(self, image: Tensor) -> Tensor:
-        """``forward`` for sides that divide by ``size_multiple``."""
+        """``forward`` for a height and width that divide by ``size_multiple``."""
         first = self.first(image)
         second = self.second(first)
         whole = self.encoders[0](second)

@@ -1,4 +1,4 @@
-"""PReNet: progressive recurrent network (Ren et al., CVPR 2019), the peer of the papers' tables.
+"""PReNet: progressive recurrent network (Ren et al., CVPR 2019), a baseline of the papers' tables.
 
 Not one of the three papers. One small network runs six times, each time on the rainy image and its
 last estimate, with a ConvLSTM as memory. PReNet_r shares one residual block too:
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from derain.models.blocks import concatenate, require_at_least, require_one_of
+from derain.models.network import Network
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,11 @@ class ResidualBlock(nn.Module):
         return F.relu(x + self.body(x))
 
 
-class PReNet(nn.Module):
+class PReNet(Network[PReNetConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
     Any height and width from 1 up.
     """
-
-    minimum_size = 1
-    size_multiple = 1
 
     def __init__(self, config: PReNetConfig | None = None) -> None:
         super().__init__()
@@ -80,6 +78,11 @@ class PReNet(nn.Module):
         self.lstm = ConvLSTM(width)
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(own))
         self.last = nn.Conv2d(width, 3, 3, padding=1)
+
+    @property
+    def receptive_radius(self) -> int:
+        """Half of what its convolutions in a row can read; measured with the authors' weights."""
+        return self.config.stages * (3 + 2 * self.config.blocks) // 2
 
     def forward(self, image: Tensor) -> Tensor:
         return self.estimates(image)[-1]

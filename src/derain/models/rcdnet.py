@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from derain.models.blocks import concatenate, require_at_least
+from derain.models.network import Network
 
-KERNEL = 9  # side of a rain kernel, in pixels
+KERNEL = 9  # pixels; height and width of a rain kernel
 SLOWER = 10  # the code divides kernels and steps by it, so that Adam moves them less
 BLOCKS = 4  # residual blocks of a proximal operator
 
@@ -81,14 +82,11 @@ class Estimates(NamedTuple):
     rains: list[Tensor]  # every stage
 
 
-class RCDNet(nn.Module):
+class RCDNet(Network[RCDNetConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
     Any height and width from 1 up. Inside, values are in 0..255, as in the authors' code.
     """
-
-    minimum_size = 1
-    size_multiple = 1
 
     def __init__(self, config: RCDNetConfig | None = None) -> None:
         super().__init__()
@@ -106,6 +104,13 @@ class RCDNet(nn.Module):
         self.backgrounds = nn.ModuleList(BackgroundProx(config) for _ in range(config.stages))
         self.rain_maps = nn.ModuleList(RainMapProx(config) for _ in range(config.stages))
         self.end = BackgroundProx(config)
+
+    @property
+    def receptive_radius(self) -> int:
+        """What its convolutions in a row read: less with trained weights, which are not at hand."""
+        proximal = 2 * BLOCKS
+        stage = 2 * (KERNEL // 2) + 2 * proximal  # kernels there and back, maps and image
+        return 1 + proximal + self.config.stages * stage + proximal
 
     def forward(self, image: Tensor) -> Tensor:
         return self.estimates(image).backgrounds[-1]

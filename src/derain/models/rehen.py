@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from derain.models.blocks import concatenate, require_at_least
+from derain.models.network import Network
 from derain.models.rescan import Excitation, GRUCell
 
 SQUEEZE = 4  # times fewer channels inside the excitation
@@ -68,14 +69,11 @@ class HierarchyEnhancement(nn.Module):
         return x + F.relu(self.merge(concatenate(x, first, second)))
 
 
-class ReHEN(nn.Module):
+class ReHEN(Network[ReHENConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
     Any height and width from 1 up.
     """
-
-    minimum_size = 1
-    size_multiple = 1
 
     def __init__(self, config: ReHENConfig | None = None) -> None:
         super().__init__()
@@ -90,6 +88,11 @@ class ReHEN(nn.Module):
             activation(width),
             nn.Conv2d(width, 3, 3, padding=1),
         )
+
+    @property
+    def receptive_radius(self) -> None:
+        """The whole image: the excitation averages over it."""
+        return None
 
     def forward(self, image: Tensor) -> Tensor:
         return self.estimates(image)[-1]

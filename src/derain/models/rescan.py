@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from derain.models.blocks import attend, require_at_least, require_one_of
+from derain.models.network import Network
 
 HIDDEN = 6  # width inside the excitation; the code names it a reduction and uses it as the width
 
@@ -145,14 +146,11 @@ class LSTMCell(Cell):
 CELLS = {"conv": ConvCell, "rnn": RNNCell, "gru": GRUCell, "lstm": LSTMCell}
 
 
-class RESCAN(nn.Module):
+class RESCAN(Network[RESCANConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
     Any height and width from 1 up.
     """
-
-    minimum_size = 1
-    size_multiple = 1
 
     def __init__(self, config: RESCANConfig | None = None) -> None:
         super().__init__()
@@ -166,6 +164,15 @@ class RESCAN(nn.Module):
         self.decoder = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1), activation(config), nn.Conv2d(width, 3, 1)
         )
+
+    @property
+    def receptive_radius(self) -> int | None:
+        """What its convolutions in a row read; with excitation, which averages, the whole image."""
+        if self.config.excitation:
+            return None
+        cells = 1 + sum(2**k for k in range(self.config.depth - 3))
+        gated = self.config.depth - 2 if self.config.unit == "gru" else 0  # a reset is read again
+        return self.config.stages * (cells + 1) + (self.config.stages - 1) * gated
 
     def forward(self, image: Tensor) -> Tensor:
         return image - self.rains(image)[-1]

@@ -74,11 +74,11 @@ def responsibilities(errors: Tensor, mixture: Mixture) -> Tensor:
     return logarithms.softmax(dim=1)
 
 
-def refit(errors: Tensor, shares: Tensor) -> Mixture:
+def refit(errors: Tensor, weights: Tensor) -> Mixture:
     """The M-step: the mixture that fits errors (n,) with their responsibilities (n, K)."""
-    counts = shares.sum(dim=0)
-    variances = (shares * errors.flatten()[:, None] ** 2).sum(dim=0) / counts
-    return Mixture(variances + FLOOR, counts / len(shares))
+    counts = weights.sum(dim=0)
+    variances = (weights * errors.flatten()[:, None] ** 2).sum(dim=0) / counts
+    return Mixture(variances + FLOOR, counts / len(weights))
 
 
 def update(errors: Tensor, mixture: Mixture) -> tuple[Mixture, Tensor]:
@@ -111,7 +111,7 @@ class Losses(NamedTuple):
 
 
 def losses(
-    network: SIRR, rainy: Tensor, clean: Tensor, real: Tensor, mixture: Mixture, shares: Tensor
+    network: SIRR, rainy: Tensor, clean: Tensor, real: Tensor, mixture: Mixture, weights: Tensor
 ) -> Losses:
     """The loss of a batch.
 
@@ -121,14 +121,14 @@ def losses(
         clean: Without it, the same shape.
         real: Real rainy images, (M, 3, H, W) in [0, 1].
         mixture: From ``update``.
-        shares: From ``update``, whose errors lie in the order (M, 3, H, W).
+        weights: The responsibilities from ``update``, whose errors lie in the order (M, 3, H, W).
     """
     derained = network.derain_real(real)
     squares = (real - derained).flatten()[:, None] ** 2
     down, right = (derained.diff(dim=axis).abs().sum() for axis in (2, 3))
     return Losses(
         pairs=F.mse_loss(network(rainy), clean),
-        mixture=(shares * squares / (2 * mixture.variances)).sum(dim=1).mean(),
+        mixture=(weights * squares / (2 * mixture.variances)).sum(dim=1).mean(),
         variation=(down + right) / len(real),
         divergence=divergence(rainy - clean, mixture),
     )

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from derain.models.blocks import concatenate, require_at_least, require_one_of
+from derain.models.network import Network
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,11 @@ class SpatialAttention(nn.Module):
         return torch.sigmoid(self.last(F.relu(y)))
 
 
-class SPANet(nn.Module):
+class SPANet(Network[SPANetConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
 
     Any height and width from 1 up.
     """
-
-    minimum_size = 1
-    size_multiple = 1
 
     def __init__(self, config: SPANetConfig | None = None) -> None:
         super().__init__()
@@ -115,6 +113,11 @@ class SPANet(nn.Module):
         self.attentive = nn.ModuleList(Body(width) for _ in range(4 * 3))
         self.after = nn.ModuleList(Body(width) for _ in range(2))
         self.last = nn.Conv2d(width, 3, 3, padding=1, bias=False)
+
+    @property
+    def receptive_radius(self) -> None:
+        """The whole image: attention reads whole rows and columns."""
+        return None
 
     def forward(self, image: Tensor) -> Tensor:
         return self.derain(image)[0]

@@ -14,7 +14,11 @@ from torch import Tensor, nn
 
 from derain.models.blocks import concatenate, on_padded, require, require_one_of
 from derain.models.dense import DenseLayer, Scale, Transition
+from derain.models.network import Network
 from derain.models.norms import STATISTICS, Statistics
+
+# Pixels: what its convolutions in a row read, and where cells of 16 pixels begin.
+REACH = 168
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,11 @@ class Estimates(NamedTuple):
     confidence1: Tensor
 
 
-class UMRL(nn.Module):
+class UMRL(Network[UMRLConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, in [0, 1].
 
     Any height and width from 1 up; inside, padded to multiples of 16, and values in -1..1.
     """
-
-    minimum_size = 1
-    size_multiple = 16
 
     def __init__(self, config: UMRLConfig | None = None) -> None:
         super().__init__()
@@ -108,16 +109,26 @@ class UMRL(nn.Module):
             nn.Tanh(),
         )
 
+    @property
+    def size_multiple(self) -> int:
+        """Four halvings."""
+        return 16
+
+    @property
+    def receptive_radius(self) -> int | None:
+        """All convolutions, with stored statistics; with those of the image, the whole of it."""
+        return None if self.config.statistics == "image" else REACH
+
     def forward(self, image: Tensor) -> Tensor:
         return on_padded(self.derain, image, self.size_multiple)
 
     def derain(self, image: Tensor) -> Tensor:
-        """``forward`` for sides that divide by ``size_multiple``."""
+        """``forward`` for a height and width that divide by ``size_multiple``."""
         x = 2 * image - 1
         return (self.polish(x - self.residuals(x).rain1) + 1) / 2
 
     def residuals(self, x: Tensor) -> Residuals:
-        """The rain in an image x in -1..1, whose sides divide by ``size_multiple``."""
+        """The rain in an image x in -1..1, whose height and width divide by ``size_multiple``."""
         half = self.down1(x)
         quarter = self.down2(half)
         eighth = self.down3(quarter)
@@ -131,7 +142,7 @@ class UMRL(nn.Module):
         return Residuals(self.rain1(y), rain2, rain4, confidence2, confidence4, y)
 
     def estimates(self, x: Tensor) -> Estimates:
-        """What the loss needs for an image x in -1..1, sides dividing by ``size_multiple``."""
+        """What the loss needs for an image as ``residuals`` takes it."""
         rain1, rain2, rain4, confidence2, confidence4, features = self.residuals(x)
         clean1, clean2, clean4 = (
             self.polish(x[..., ::step, ::step] - rain)

@@ -1,4 +1,4 @@
-"""Rain synthesis: any clean picture -> (rainy picture, ground truth, rain layer).
+"""Rain synthesis: any clean image -> (rainy image, ground truth, rain layer).
 
 Whole folders: ``rain/folder.py``, contact sheets: ``rain/sheet.py``; both need Pillow, the rest
 NumPy and OpenCV alone. Source: our own design and measurements of the public benchmarks;

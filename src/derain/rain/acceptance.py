@@ -1,7 +1,7 @@
-"""Is made heavy rain like Rain100H? The table of the specification, section 10.
+"""Is synthetic heavy rain like Rain100H? The table of the specification, section 10.
 
 `REAL` and the limits are numbers measured on the 100 real test pairs (480x320, the edition of
-MSPFN and MPRNet) by the functions of `derain.rain.statistics`; no picture is needed to compare.
+MSPFN and MPRNet) by the functions of `derain.rain.statistics`; no image is needed to compare.
 """
 
 from collections.abc import Iterable
@@ -25,8 +25,8 @@ REAL_ORIENTATION = np.array(
 
 
 @dataclass(frozen=True)
-class Row:
-    """One statistic: its mean over the real pairs and what is accepted of ours."""
+class AcceptanceRow:
+    """One statistic: its mean over the real pairs and what is accepted of synthetic rain."""
 
     name: str
     real: float
@@ -39,25 +39,25 @@ class Row:
 
 
 ROWS = (
-    Row("input PSNR, RGB (dB)", 12.13, 11.4, 13.6),
-    Row("input SSIM, grey", 0.353, 0.33, 0.40),
-    Row("mean", 55.8, 48, 60),
-    Row("sd", 38.3, 35, 42),
-    Row("median", 51.9, 51.9 * 0.85, 51.9 * 1.15),
-    Row("p95", 124.2, 124.2 * 0.85, 124.2 * 1.15),
-    Row("p99", 152.5, 152.5 * 0.85, 152.5 * 1.15),
-    Row("share above 10", 0.823, 0.75, 0.88),
-    Row("share censored", 0.107, 0.07, 0.14),
-    Row("share 0", 0.052, 0, 0.12),
-    Row("coherence", 0.905, 0.87, 0.94),
-    Row("orientation, distance to real", 0, 0, 0.08),
-    Row("angle spread, median (deg)", 5.4, 4, 7),
-    Row("correlation across (px)", 1.36, 1.1, 1.6),
-    Row("correlation along (px)", 14.4, 11, 18),
-    Row("correlation along, quarter (px)", 32.1, 22, 38),
-    Row("run length (px)", 26.7, 20, 32),
-    Row("run width (px)", 1.97, 1.7, 2.3),
-    Row("run width p90 (px)", 4.6, 4, 5.5),
+    AcceptanceRow("input PSNR, RGB (dB)", 12.13, 11.4, 13.6),
+    AcceptanceRow("input SSIM, grey", 0.353, 0.33, 0.40),
+    AcceptanceRow("mean", 55.8, 48, 60),
+    AcceptanceRow("sd", 38.3, 35, 42),
+    AcceptanceRow("median", 51.9, 51.9 * 0.85, 51.9 * 1.15),
+    AcceptanceRow("p95", 124.2, 124.2 * 0.85, 124.2 * 1.15),
+    AcceptanceRow("p99", 152.5, 152.5 * 0.85, 152.5 * 1.15),
+    AcceptanceRow("fraction above 10", 0.823, 0.75, 0.88),
+    AcceptanceRow("fraction censored", 0.107, 0.07, 0.14),
+    AcceptanceRow("fraction 0", 0.052, 0, 0.12),
+    AcceptanceRow("coherence", 0.905, 0.87, 0.94),
+    AcceptanceRow("orientation, distance to real", 0, 0, 0.08),
+    AcceptanceRow("angle spread, median (deg)", 5.4, 4, 7),
+    AcceptanceRow("correlation across (px)", 1.36, 1.1, 1.6),
+    AcceptanceRow("correlation along (px)", 14.4, 11, 18),
+    AcceptanceRow("correlation along, quarter (px)", 32.1, 22, 38),
+    AcceptanceRow("run length (px)", 26.7, 20, 32),
+    AcceptanceRow("run width (px)", 1.97, 1.7, 2.3),
+    AcceptanceRow("run width p90 (px)", 4.6, 4, 5.5),
 )
 
 
@@ -65,11 +65,11 @@ def measure(pairs: Iterable[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> dic
     """Measure every row of `ROWS`.
 
     Args:
-        pairs: (rainy, clean), each (H, W, 3) uint8, by the additive law.
+        pairs: (rainy, clean), each (H, W, 3) uint8, by the additive blend mode.
 
     Returns:
-        Row name -> mean over the pairs (the median where the name says so). `distance` is the
-        total variation between the mean orientation histogram and `REAL_ORIENTATION`.
+        Name of the row -> mean over the pairs (the median where the name says so). `distance` is
+        the total variation between the mean orientation histogram and `REAL_ORIENTATION`.
     """
     layers, directions, psnrs, ssims = [], [], [], []
     for rainy, clean in pairs:
@@ -77,7 +77,7 @@ def measure(pairs: Iterable[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> dic
         layers.append(layer_statistics(rain, known))
         directions.append(orientation(rain, known)[0])
         psnrs.append(psnr(rainy, clean, "rgb"))
-        grey = (gray_uint8(picture).astype(float) for picture in (rainy, clean))
+        grey = (gray_uint8(image).astype(float) for image in (rainy, clean))
         ssims.append(ssim_map(*grey).mean())
     mean = {name: float(np.mean([layer[name] for layer in layers])) for name in layers[0]}
     found = np.mean(directions, axis=0).reshape(len(REAL_ORIENTATION), -1).sum(axis=1)

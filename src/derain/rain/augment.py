@@ -17,17 +17,17 @@ from derain.rain.arrays import Layer, Size
 from derain.rain.ranges import Draw, Integers, LogUniform, Ranges, Uniform, constant
 
 AUGMENT: Ranges = {
-    "augment_share": constant(0.0),  # of the samples; 0 leaves a preset as it was measured
-    "mirror_share": constant(0.5),
+    "augment_probability": constant(0.0),  # of the samples; 0 leaves a preset as it was measured
+    "mirror_probability": constant(0.5),
     "rotation": Uniform(-15, 15),
     "zoom": LogUniform(0.7, 1.4),
-    "size_share": Uniform(0, 0),  # 1 zooms as much as the picture is larger than 640 px
+    "size_exponent": Uniform(0, 0),  # 1 zooms as much as the image is larger than 640 px
     "amplitude": LogUniform(0.5, 1.5),
     "layers": Integers(1, 3),
 }
 
 
-def mix(layers: Sequence[NDArray[Any]], shape: Size, draw: Draw) -> Layer:
+def mix_layers(layers: Sequence[NDArray[Any]], shape: Size, draw: Draw) -> Layer:
     """Sum of one to three of the given layers, each transformed anew.
 
     Args:
@@ -52,13 +52,13 @@ def vary(render: Callable[[Size], Layer], shape: Size, scale: float, draw: Draw)
     Args:
         render: Makes a layer of a given (H, W).
         shape: (H, W) of the result.
-        scale: Long side of the whole picture / 640.
+        scale: Larger of height and width of the whole image / 640.
         draw: Has the ranges of `AUGMENT`.
 
     Returns:
         (H, W) float32, at least 0.
     """
-    zoom = draw("zoom") * max(scale, 1) ** draw("size_share")
+    zoom = draw("zoom") * max(scale, 1) ** draw("size_exponent")
     reach = math.ceil(math.hypot(*shape) / zoom) + 2
     return _transformed(render((reach, reach)), shape, zoom, draw)
 
@@ -74,6 +74,6 @@ def _transformed(layer: Layer, shape: Size, zoom: float, draw: Draw) -> Layer:
     out = cv2.warpAffine(layer, matrix, (width, height), borderMode=cv2.BORDER_WRAP)
     if zoom > 1.5:
         out = cv2.GaussianBlur(out, (0, 0), 0.35 * zoom)  # hides the enlarged pixels
-    if draw.chance("mirror_share"):
+    if draw.chance("mirror_probability"):
         out = out[:, ::-1]
     return np.ascontiguousarray(out) * np.float32(draw("amplitude"))

@@ -17,7 +17,7 @@ from derain.rain.arrays import Layer
 class NoiseLayer:
     """Settings of one layer of noise rain."""
 
-    amount: float  # share of the noise that passes the threshold
+    amount: float  # fraction of the noise that passes the threshold
     grain: float  # px, size of a noise cell
     angle: float  # degrees, counter-clockwise from +x with y up; 90 is vertical
     length: float  # px, of the motion blur
@@ -33,8 +33,8 @@ def line_kernel(length: float, angle: float) -> Layer:
     End points are sub-pixel: whole ones would draw short lines only at multiples of 45 degrees.
 
     Args:
-        length: px.
-        angle: degrees, counter-clockwise from +x with y up.
+        length: Pixels.
+        angle: Degrees, counter-clockwise from +x with y up.
 
     Returns:
         (2r+1, 2r+1) float32, r = half the length rounded up, plus 1.

@@ -1,30 +1,64 @@
-"""The tables of presets and mixtures: which law, which recipe, which ranges."""
+"""The tables of presets and mixtures: which blend mode, which kind of rain, which ranges."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from derain.rain import recipes
-from derain.rain.arrays import Layer, Size
+from numpy.typing import NDArray
+
+from derain.rain.arrays import ImageF, Layer, Size
 from derain.rain.augment import AUGMENT
+from derain.rain.benchmark_rain import (
+    PHOTOSHOP_HEAVY,
+    RAIN100H,
+    RAIN100L,
+    RAIN1200,
+    RAIN1400,
+    photoshop_heavy,
+    rain100h,
+    rain100l,
+    rain1200,
+    rain1400,
+)
+from derain.rain.photo import COARSE, FINE, LOOK_ALIKES, MEDIUM, NIGHT, look_alike, photographed
 from derain.rain.ranges import Changes, Draw, LogUniform, Ranges, Uniform
-from derain.rain.realistic import REAL, REAL_NIGHT
+from derain.rain.realistic import REAL, REAL_NIGHT, realistic
+from derain.rain.window import Window
+
+# (background, depth, window, draw, layers) -> rainy image, ground truth, rain layer
+Scene = Callable[
+    [ImageF, Layer | None, Window, Draw, Sequence[NDArray[Any]]], tuple[ImageF, ImageF, Layer]
+]
 
 
 @dataclass(frozen=True)
-class Preset:
-    """A rain layer and the law by which it joins the picture."""
+class LayerPreset:
+    """A rain layer over the image as it is, as the benchmarks were made."""
 
-    law: Literal["add", "screen", "over"]
-    recipe: Callable[[Draw, Size, Size], Layer] | None  # None: `realistic` is the whole picture
+    about: str  # what it looks like, for lists
+    blend: Literal["add", "screen"]  # how the layer joins the image
+    render: Callable[[Draw, Size, Size], Layer]  # draw, size, size of the whole image -> layer
     ranges: Ranges
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """Another preset for every picture."""
+class ScenePreset:
+    """Rain with its own light, haze and camera, which change the ground truth too."""
 
-    shares: Mapping[str, float]  # preset name -> share; the sum is 1
+    about: str
+    render: Scene
+    ranges: Ranges
+
+
+Preset = LayerPreset | ScenePreset
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Another preset for every image."""
+
+    about: str
+    probabilities: Mapping[str, float]  # preset name -> probability; the sum is 1
     changes: Changes = field(default_factory=dict)  # for every preset that has such a range
 
 
@@ -32,15 +66,37 @@ LIGHT = {"amount": Uniform(0.04, 0.10), "mean": LogUniform(0.025, 0.055)}
 HEAVY = {"amount": Uniform(0.20, 0.40), "mean": LogUniform(0.10, 0.19)}
 
 PRESETS: dict[str, Preset] = {
-    "rain100l": Preset("add", recipes.rain100l, recipes.RAIN100L | AUGMENT),
-    "rain100h": Preset("add", recipes.rain100h, recipes.RAIN100H | AUGMENT),
-    "rain1400": Preset("screen", recipes.rain1400, recipes.RAIN1400 | AUGMENT),
-    "rain1200-light": Preset("screen", recipes.rain1200, recipes.RAIN1200 | LIGHT | AUGMENT),
-    "rain1200-medium": Preset("screen", recipes.rain1200, recipes.RAIN1200 | AUGMENT),
-    "rain1200-heavy": Preset("screen", recipes.rain1200, recipes.RAIN1200 | HEAVY | AUGMENT),
-    "photoshop-heavy": Preset("screen", recipes.photoshop_heavy, recipes.PHOTOSHOP_HEAVY | AUGMENT),
-    "real": Preset("over", None, REAL),
-    "real-night": Preset("over", None, REAL_NIGHT),
+    "rain100l": LayerPreset(
+        "like Rain100L and Rain200L: light, one direction", "add", rain100l, RAIN100L | AUGMENT
+    ),
+    "rain100h": LayerPreset(
+        "like Rain100H and Rain200H: heavy, crossing", "add", rain100h, RAIN100H | AUGMENT
+    ),
+    "rain1400": LayerPreset(
+        "like Rain1400: seven directions, two magnitudes", "screen", rain1400, RAIN1400 | AUGMENT
+    ),
+    "rain1200-light": LayerPreset(
+        "like Rain1200, light", "screen", rain1200, RAIN1200 | LIGHT | AUGMENT
+    ),
+    "rain1200-medium": LayerPreset("like Rain1200, medium", "screen", rain1200, RAIN1200 | AUGMENT),
+    "rain1200-heavy": LayerPreset(
+        "like Rain1200, heavy", "screen", rain1200, RAIN1200 | HEAVY | AUGMENT
+    ),
+    "photoshop-heavy": LayerPreset(
+        "like COCO350 and BDD350: heavy and washed out",
+        "screen",
+        photoshop_heavy,
+        PHOTOSHOP_HEAVY | AUGMENT,
+    ),
+    "real": ScenePreset("a physical model of rain, haze, light and camera", realistic, REAL),
+    "real-night": ScenePreset("the same, always at night", realistic, REAL_NIGHT),
+    "photo-fine": ScenePreset("photographs, streaks about 1 to 3 px wide", photographed, FINE),
+    "photo-medium": ScenePreset("photographs, streaks 2 to 6 px wide", photographed, MEDIUM),
+    "photo-coarse": ScenePreset("photographs, streaks 3 to 12 px wide", photographed, COARSE),
+    "photo-night": ScenePreset("photographs at night, streaks of any width", photographed, NIGHT),
+    "look-alikes": ScenePreset(
+        "wires, blinds, grass and hair: no rain, nothing to take away", look_alike, LOOK_ALIKES
+    ),
 }
 
 BENCHMARKS = {
@@ -54,11 +110,16 @@ BENCHMARKS = {
 }
 
 MIXTURES: dict[str, Mixture] = {
-    "mspfn-train": Mixture(BENCHMARKS),
+    "photo": Mixture(
+        "rain as people photograph it, at any size, by day and at night",
+        {"photo-fine": 0.34, "photo-medium": 0.3, "photo-coarse": 0.26, "photo-night": 0.1},
+    ),
+    "mspfn-train": Mixture("about the proportions of MSPFN's training set", BENCHMARKS),
     # Benchmark rain, mostly at other angles, scales and strengths than the benchmarks', and
     # realistic rain: what a network cannot have memorised.
     "robust": Mixture(
-        {name: 0.8 * share for name, share in BENCHMARKS.items()} | {"real": 0.2},
-        {"augment_share": 0.7, "size_share": (0, 1)},
+        "wider than the benchmarks, and a fifth `real`",
+        {name: 0.8 * probability for name, probability in BENCHMARKS.items()} | {"real": 0.2},
+        {"augment_probability": 0.7, "size_exponent": (0, 1)},
     ),
 }

@@ -1,4 +1,4 @@
-"""Contact sheet: every preset on one picture, so that a person can choose by looking."""
+"""Contact sheet: every preset on one image, so that a person can choose by looking."""
 
 from typing import Any
 
@@ -15,13 +15,13 @@ LABEL = 22  # px
 
 
 def contact_sheet(image: NDArray[Any], seed: int = 0, width: int = 480) -> NDArray[np.uint8]:
-    """Draw the clean picture and one sample of every preset and mixture, labelled.
+    """Draw the clean image and one sample of every preset and mixture, labelled.
 
     Args:
         image: (H, W, 3) or (H, W) uint8.
-        seed: Of the rain.
-        width: px of one cell. The picture is reduced first and rained on then: rain that is
-            reduced with its picture is thinner than what a network would see.
+        seed: Seed of the rain.
+        width: Pixels of one cell. The image is reduced first and rained on then: rain that is
+            reduced with its image is thinner than what a network would see.
 
     Returns:
         (rows * (h + 22), 3 * width, 3) uint8.
@@ -30,13 +30,14 @@ def contact_sheet(image: NDArray[Any], seed: int = 0, width: int = 480) -> NDArr
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     cells = {"clean": small}
     for index, name in enumerate([*PRESETS, *MIXTURES]):
-        daytime = {"night_share": 0} if name == "real" else None  # its nights are in real-night
+        # The nights of "real" are shown by "real-night".
+        daytime = {"night_probability": 0} if name == "real" else None
         cells[name] = RainSynthesizer(name, daytime, seed)(small, index=index).rainy
     rows = -(-len(cells) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * width, rows * (height + LABEL)), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
-    for i, (name, picture) in enumerate(cells.items()):
+    for i, (name, cell) in enumerate(cells.items()):
         x, y = i % COLUMNS * width, i // COLUMNS * (height + LABEL)
-        sheet.paste(Image.fromarray(picture).convert("RGB"), (x, y + LABEL))
+        sheet.paste(Image.fromarray(cell).convert("RGB"), (x, y + LABEL))
         pen.text((x + 6, y + 2), name, "black", font)
     return np.asarray(sheet)

@@ -1,8 +1,8 @@
 """Statistics of a rain layer, as measured on Rain100H (specification, sections 2.2 and 10).
 
-They tell whether made rain is like the rain of a benchmark: how much there is, how its directions
-spread, how long and how wide its streaks are. The layer is recovered from an 8-bit pair, so that
-real pairs and our own are measured by one method.
+They tell whether synthetic rain is like the rain of a benchmark: how much there is, how its
+directions spread, how long and how wide its streaks are. The layer is recovered from an 8-bit
+pair, so that real and synthetic pairs are measured by one method.
 """
 
 from typing import Any
@@ -39,7 +39,7 @@ def layer_statistics(rain: Layer, known: Mask) -> dict[str, float]:
         known: (H, W), False where the layer is censored.
 
     Returns:
-        Name -> number. Lengths in px, angles in degrees, levels 0 to 255, shares 0 to 1.
+        Name -> number. Lengths in px, angles in degrees, levels 0 to 255, fractions 0 to 1.
     """
     values = rain[known]
     p50, p95, p99 = np.percentile(values, [50, 95, 99])
@@ -52,9 +52,9 @@ def layer_statistics(rain: Layer, known: Mask) -> dict[str, float]:
         "median": float(p50),
         "p95": float(p95),
         "p99": float(p99),
-        "share above 10": float((values > 10).mean()),
-        "share 0": float((values <= 0).mean()),
-        "share censored": float(1 - known.mean()),
+        "fraction above 10": float((values > 10).mean()),
+        "fraction 0": float((values <= 0).mean()),
+        "fraction censored": float(1 - known.mean()),
         "coherence": coherence,
         "angle": angle,
         "angle spread": angle_spread(histogram),

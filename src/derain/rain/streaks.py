@@ -7,7 +7,7 @@ and two pixels wide, and where they overlap nothing adds up.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import cv2
@@ -100,6 +100,31 @@ def render(group: StreakGroup, shape: Size, rng: np.random.Generator) -> Layer:
         (H, W) float32, at least 0. May exceed 1 where soft streaks cross: clip after composing.
     """
     return draw(scatter(group, shape, rng), group, shape)
+
+
+def with_mean(group: StreakGroup, mean: float) -> StreakGroup:
+    """The `add` group with the density that gives its layer this mean."""
+    return replace(group, density=soft_density(mean, group))
+
+
+def render_reduced(group: StreakGroup, shape: Size, rng: np.random.Generator) -> Layer:
+    """As `render`, but wide or blurred streaks are drawn small and enlarged, which costs less.
+
+    Streaks stay at least 4 px wide on the small layer, so that enlarging it does not show.
+    """
+    step = int(max(group.width, 2 * group.blur) / 4)
+    if step < 2:
+        return render(group, shape, rng)
+    small = replace(
+        group,
+        density=group.density * step**2,
+        length=group.length / step,
+        width=group.width / step,
+        blur=group.blur / step,
+    )
+    layer = render(small, (-(-shape[0] // step) + 1, -(-shape[1] // step) + 1), rng)
+    large = cv2.resize(layer, (layer.shape[1] * step, layer.shape[0] * step))
+    return np.ascontiguousarray(large[: shape[0], : shape[1]])
 
 
 def scatter(group: StreakGroup, shape: Size, rng: np.random.Generator) -> Streaks:

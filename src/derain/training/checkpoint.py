@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from derain.atomic import write_atomically
+from derain.io.atomic import write_atomically
 
 DIGEST = 32  # bytes
 
@@ -38,7 +38,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     data = path.read_bytes()
     if hashlib.sha256(data[:-DIGEST]).digest() != data[-DIGEST:]:
         raise ValueError(f"{path}: damaged checkpoint (its hash does not fit)")
-    return torch.load(io.BytesIO(data[:-DIGEST]), map_location="cpu", weights_only=True)
+    try:
+        return torch.load(io.BytesIO(data[:-DIGEST]), map_location="cpu", weights_only=True)
+    except Exception:  # on bytes that are no checkpoint it fails in many ways
+        raise ValueError(f"{path}: not a checkpoint of a training") from None
 
 
 def name_of(step: int) -> str:

@@ -1,4 +1,4 @@
-"""What a run writes down: its recipe, machine and code, its numbers, its pictures."""
+"""What a run writes down: its recipe, machine and code, its numbers, its images."""
 
 import csv
 import io
@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,12 @@ import torch
 from numpy.typing import NDArray
 
 from derain import __version__
-from derain.atomic import write_atomically
+from derain.io.atomic import write_atomically
 from derain.training.processes import World
 from derain.training.validation import save_strips
 
-COLUMNS = [
-    "step", "seconds", "lr", "loss", "steps_per_second", "waiting_share", "held_out_psnr_rgb",
-]  # fmt: skip
+PSNR = "validation_psnr_rgb"  # a column for the mean, and one of this and "/KIND" for each kind
+COLUMNS = ["step", "seconds", "lr", "loss", "steps_per_second", "waiting_fraction", PSNR]
 
 
 class Journal:
@@ -31,31 +31,34 @@ class Journal:
     Args:
         run: The run's folder.
         step: Rows after it, which a resumed run will write again, are dropped.
+        kinds: The kinds of rain in the validation pairs.
     """
 
-    def __init__(self, run: Path, step: int) -> None:
+    def __init__(self, run: Path, step: int, kinds: Iterable[str]) -> None:
         self.samples = run / "samples"
         self.samples.mkdir(exist_ok=True)
         path = run / "metrics.csv"
         rows = [row for row in read_metrics(path) if int(row["step"]) <= step]
+        before = rows[0] if rows else {}  # of a run that has been resumed with other kinds
+        columns = list(dict.fromkeys([*COLUMNS, *before, *(f"{PSNR}/{kind}" for kind in kinds)]))
         text = io.StringIO(newline="")
-        table = csv.DictWriter(text, COLUMNS)
+        table = csv.DictWriter(text, columns)
         table.writeheader()
         table.writerows(rows)
         write_atomically(path, text.getvalue().encode())
         self.file = path.open("a", newline="")
-        self.table = csv.DictWriter(self.file, COLUMNS)
+        self.table = csv.DictWriter(self.file, columns)
         self.pending: dict[str, float] = {}
         self.board = open_board(run / "tensorboard", step)
 
-    def row(self, **values: float | None) -> None:
+    def row(self, values: Mapping[str, float]) -> None:
         """Note values of a step; those of one step share a row, which the next step's ends."""
         if self.pending.get("step") != values["step"]:
             self.flush()
-        self.pending |= {name: v for name, v in values.items() if v is not None}
+        self.pending |= values
         if self.board:
             for name, value in values.items():
-                if value is not None and name not in ("step", "seconds"):
+                if name not in ("step", "seconds"):
                     self.board.add_scalar(name, value, values["step"], new_style=True)
 
     def flush(self) -> None:
@@ -67,9 +70,9 @@ class Journal:
             self.file.flush()
         self.pending = {}
 
-    def pictures(self, step: int, share: float, strips: list[NDArray[np.uint8]]) -> None:
+    def images(self, step: int, progress: float, strips: list[NDArray[np.uint8]]) -> None:
         """Keep before, after and truth: one file per tenth of the run."""
-        path = self.samples / f"{int(10 * share) * 10:03d}.jpg"
+        path = self.samples / f"{int(10 * progress) * 10:03d}.jpg"
         if path.exists() or not strips:
             return
         save_strips(path, strips)
@@ -97,7 +100,7 @@ def read_metrics(path: Path) -> list[dict[str, str]]:
 def open_board(folder: Path, step: int) -> Any:
     """A TensorBoard writer that hides what came after ``step``; None without tensorboard."""
     try:
-        import_module("PIL")  # which tensorboard needs for pictures and does not ask for
+        import_module("PIL")  # which tensorboard needs for images and does not ask for
         from torch.utils.tensorboard.writer import SummaryWriter
     except ImportError:
         return None

@@ -21,11 +21,11 @@ class World:
     control: Any = None  # a group of its own for decisions: they never wait for the device
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process is the one that writes files and talks."""
         return self.rank == 0
 
-    def largest(self, *values: float) -> list[float]:
+    def all_reduce_max(self, *values: float) -> list[float]:
         """Each value's maximum over all processes, so that all decide alike."""
         return self._reduce(torch.tensor(values, dtype=torch.float64), dist.ReduceOp.MAX)
 
@@ -38,10 +38,24 @@ class World:
             dist.all_reduce(values, operation, group=self.control)
         return values.tolist()
 
-    def wait(self) -> None:
-        """Until every process is here."""
+    def barrier(self) -> None:
+        """Wait until every process has come here."""
         if self.size > 1:
             dist.barrier(group=self.control)
+
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """What is inside happens in the main process, and then in the others.
+
+        It may write what all read, such as decoded images.
+        """
+        if not self.is_main:
+            self.barrier()
+        try:
+            yield
+        finally:  # where it fails, the others are to fail too and not to wait
+            if self.is_main:
+                self.barrier()
 
 
 @contextmanager

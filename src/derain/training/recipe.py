@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import re
 import tomllib
 import types
 from collections.abc import Sequence
@@ -10,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from derain.data.store import Keep
+from derain.data.store import Storage
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class SourceRecipe:
-    """One folder of pictures, and how often crops come from it."""
+    """One folder of images, and how often crops come from it."""
 
     path: str  # relative to the data root given on the command line
     layout: Literal[
@@ -26,11 +27,15 @@ class SourceRecipe:
     weight: float = 1.0
     rain: dict[str, float] = field(default_factory=dict)  # preset -> weight; empty: own pairs
     augment: Literal["none", "mirror", "dihedral"] = "mirror"  # of own pairs; rain falls, so mirror
+    enlarge: float = 1.0  # the largest factor by which crops are enlarged, as larger images look
+    enlarge_probability: float = 0.0  # of a crop to be enlarged
+    rain_layers: str = ""  # folder of photographs of rain on black, for presets that mix them in
+    validation: int = 0  # backgrounds of this source held out, beside those of `data.validation`
 
 
 @dataclass(frozen=True)
 class StageRecipe:
-    """From which share of the run on crops have another size, and a step another number of them."""
+    """Another size and number of crops from a fraction of the run on."""
 
     start: float  # 0..1
     patch: int  # pixels
@@ -46,9 +51,9 @@ class DataRecipe:
     batch: int = 8  # crops per step, over all processes
     stages: tuple[StageRecipe, ...] = ()  # progressive learning: later sizes, in rising order
     accumulate: int = 1  # parts that a process cuts its crops into, one after the other
-    order: Literal["random", "epochs"] = "random"  # "epochs": each picture once before any again
-    validation: int = 32  # backgrounds held out, over all sources
-    keep: Keep = "auto"  # decoded pictures: in "memory", on "disk", or decoded again from "files"
+    order: Literal["random", "epochs"] = "random"  # "epochs": each image once before any again
+    validation: int = 32  # backgrounds for validation, over all sources
+    storage: Storage = "auto"  # decoded images: "memory", "disk", or "files" (decoded each time)
 
 
 @dataclass(frozen=True)
@@ -59,25 +64,25 @@ class OptimiserRecipe:
     lr: float = 8e-4  # at the top of the schedule
     weight_decay: float = 1e-4  # adamw only
     clip: float = 0.5  # largest gradient norm; 0 cuts nothing
-    ema: float = 0.999  # decay of the averaged weights, which are the result; 0 averages nothing
+    ema: float = 0.999  # decay of the EMA weights, which are the result; 0 turns EMA off
 
 
 @dataclass(frozen=True)
 class ScheduleRecipe:
-    """The learning rate over the run, in shares of it: a time budget stretches with it."""
+    """The learning rate over the run, in fractions of it: a time budget stretches with it."""
 
     kind: Literal["cosine", "steps"] = "cosine"
-    warmup: float = 0.01  # share of the run with a rising rate
+    warmup: float = 0.01  # fraction of the run with a rising learning rate
     final_lr: float = 1e-6  # the cosine ends there; steps never fall below
-    milestones: tuple[float, ...] = ()  # "steps": shares of the run, 0..1
-    factor: float = 0.5  # "steps": what the rate is multiplied with at each
+    milestones: tuple[float, ...] = ()  # "steps": fractions of the run, 0..1
+    factor: float = 0.5  # "steps": what the learning rate is multiplied with at each
 
 
 @dataclass(frozen=True)
 class Recipe:
     """A whole training run."""
 
-    name: str
+    name: str  # of the weights and their files: letters, digits, "-", "_" and "."
     network: str  # a name from derain.models.MODELS
     data: DataRecipe
     steps: int
@@ -112,11 +117,11 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     for change in changes:
         apply_change(table, change)
     recipe = from_table(Recipe, table, f"{path} with --set" if changes else str(path))
-    check(recipe, path)
+    check_recipe(recipe, path)
     return recipe
 
 
-def check(recipe: Recipe, path: Path) -> None:
+def check_recipe(recipe: Recipe, path: Path) -> None:
     """Refuse values of the right type that cannot be meant.
 
     Raises:
@@ -124,6 +129,11 @@ def check(recipe: Recipe, path: Path) -> None:
     """
     data, optimiser, schedule = recipe.data, recipe.optimiser, recipe.schedule
     rules = [
+        (
+            re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", recipe.name),
+            "name must be of letters, digits, '-', '_' and '.', a letter or digit first: "
+            f"{recipe.name!r}",
+        ),
         (recipe.steps > 0, "steps must be above 0"),
         (len(data.sources) > 0, "data.sources must not be empty"),
         (all(s.weight >= 0 for s in data.sources), "data.sources: no weight may be negative"),
@@ -138,7 +148,15 @@ def check(recipe: Recipe, path: Path) -> None:
             data.order == "random" or (len(data.sources) == 1 and not data.stages),
             "data.order 'epochs' needs exactly one source and no stages",
         ),
-        (data.validation > 0, "data.validation must be above 0"),
+        (
+            data.validation + sum(s.validation for s in data.sources) > 0,
+            "data.validation, or a source's, must be above 0",
+        ),
+        (all(s.enlarge >= 1 for s in data.sources), "data.sources: enlarge must be at least 1"),
+        (
+            all(0 <= s.enlarge_probability <= 1 for s in data.sources),
+            "data.sources: enlarge_probability must be in 0..1",
+        ),
         (optimiser.lr > 0, "optimiser.lr must be above 0"),
         (0 <= optimiser.ema < 1, "optimiser.ema must be in [0, 1)"),
         (optimiser.clip >= 0, "optimiser.clip must not be negative"),
@@ -208,10 +226,12 @@ def from_table(kind: type[T], table: dict[str, Any], where: str) -> T:
         if required and name not in table:
             raise ValueError(f"{where}: {name!r} is missing")
     hints = get_type_hints(kind)
-    return kind(**{key: convert(hints[key], v, f"{where}: {key}") for key, v in table.items()})
+    return kind(
+        **{key: convert_value(hints[key], v, f"{where}: {key}") for key, v in table.items()}
+    )
 
 
-def convert(hint: Any, value: Any, where: str) -> Any:
+def convert_value(hint: Any, value: Any, where: str) -> Any:
     """Check a TOML value against a field's type and turn it into that."""
     origin, arguments = get_origin(hint), get_args(hint)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
@@ -224,14 +244,18 @@ def convert(hint: Any, value: Any, where: str) -> Any:
         raise ValueError(f"{where} must be one of {', '.join(map(repr, arguments))}: {value!r}")
     if origin is tuple:
         if isinstance(value, list):
-            return tuple(convert(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+            return tuple(
+                convert_value(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value)
+            )
         raise ValueError(f"{where} must be a list")
     if origin is dict:
         if isinstance(value, dict):
-            return {key: convert(arguments[1], v, f"{where}.{key}") for key, v in value.items()}
+            return {
+                key: convert_value(arguments[1], v, f"{where}.{key}") for key, v in value.items()
+            }
         raise ValueError(f"{where} must be a table")
     if origin is types.UnionType:
-        return value if value is None else convert(arguments[0], value, where)
+        return value if value is None else convert_value(arguments[0], value, where)
     if hint is Any:
         return tuple(value) if isinstance(value, list) else value
     if hint is float and type(value) is int:

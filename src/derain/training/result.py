@@ -1,27 +1,26 @@
 """The finished weights of a run: `.safetensors` to train on, `.onnx` to run."""
 
 from pathlib import Path
+from typing import Any
 
-from torch import nn
-
-from derain.models.cost import cost
+from derain.models import Network
 from derain.training.recipe import Recipe
-from derain.weights.files import save_weights
+from derain.weights.files import describe, save_weights
 from derain.weights.record import Record
 
 
 def save_result(
-    network: nn.Module, recipe: Recipe, run: Path, step: int, elapsed: float, psnr: float | None
+    network: Network[Any], recipe: Recipe, run: Path, step: int, elapsed: float, psnr: float | None
 ) -> Path:
     """Write the weights with what is known of them.
 
     Args:
-        network: With the averaged weights.
+        network: With the EMA weights.
         recipe: What it was trained by.
         run: The run's folder.
         step: Steps made.
         elapsed: Seconds, all parts of the run together.
-        psnr: On the held-out part, dB over RGB.
+        psnr: On the validation set, dB over RGB.
     """
     path = run / f"{recipe.name}.safetensors"
     record = make_record(network, recipe, step, elapsed, psnr)
@@ -30,29 +29,23 @@ def save_result(
 
 
 def make_record(
-    network: nn.Module, recipe: Recipe, step: int, elapsed: float, psnr: float | None
+    network: Network[Any], recipe: Recipe, step: int, elapsed: float, psnr: float | None
 ) -> Record:
     """What the files say about themselves."""
-    size = cost(network, 384, 512)
-    return Record(
-        name=recipe.name,
-        network=recipe.network,
-        options=recipe.options,
-        # Every network of ours has these two, which nn.Module does not declare.
-        size_multiple=network.size_multiple,  # type: ignore[arg-type]
-        minimum_size=network.minimum_size,  # type: ignore[arg-type]
-        parameters=size.parameters,
-        gmacs=round(size.gmacs, 1),
+    return describe(
+        network, recipe.name, recipe.network, recipe.options,
         trained_on=f"recipe {recipe.name}, {step} steps, {elapsed / 60:.0f} minutes",
         scores={} if psnr is None else {"held-out rgb psnr": round(psnr, 2)},
-    )
+    )  # fmt: skip
 
 
-def export_result(path: Path) -> str:
+def export_result(path: Path) -> None:
     """Write the folded `.onnx` beside finished weights.
 
-    Returns:
-        Why there is none, in a few words; empty if there is one.
+    Raises:
+        ImportError: A package is missing; says what brings it.
+        ValueError: The file disagrees with torch.
+        OSError: It cannot be written.
     """
     try:
         from derain.export import to_onnx
@@ -61,7 +54,4 @@ def export_result(path: Path) -> str:
         network, record = load_network(path)
         to_onnx(path.with_suffix(".onnx"), network, record)
     except ImportError as error:
-        return f"no .onnx was written: {error.name} is missing (`pip install derain[train]`)"
-    except (ValueError, OSError, RuntimeError) as error:
-        return f"no .onnx was written: {error}"
-    return ""
+        raise ImportError(f"{error.name} is missing (`pip install derain[train]`)") from None

@@ -6,13 +6,13 @@ from derain.training.recipe import ScheduleRecipe
 
 
 def learning_rate(top: float, schedule: ScheduleRecipe, progress: float) -> float:
-    """The rate at a point of a run: a linear warm-up, then as ``kind`` says.
+    """The learning rate at a point of a run: a linear warm-up, then as ``kind`` says.
 
     Args:
-        top: The highest rate.
+        top: The highest learning rate.
         schedule: ``cosine`` falls by a half cosine to ``final_lr``; ``steps`` multiplies with
             ``factor`` at every milestone, but not below ``final_lr``.
-        progress: 0..1; the share of the steps, or of the time budget, that is spent.
+        progress: 0..1; the fraction of the steps, or of the time budget, that is spent.
     """
     if progress < schedule.warmup:
         return top * max(progress, schedule.warmup / 100) / schedule.warmup

@@ -1,6 +1,8 @@
-"""How well a network does on the held-out pairs, as a number and as pictures."""
+"""How well a network does on the validation pairs, as numbers and as images."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -8,35 +10,41 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from derain.atomic import write_atomically
 from derain.data.crops import to_tensor
-from derain.data.pictures import Pair
-from derain.training.feed import to_float
+from derain.io.atomic import write_atomically
+from derain.training.sources import ValidationPair
+from derain.training.step import autocast, to_float
 
 SAMPLES = 4  # pairs shown
 
 
-def autocast(device: torch.device, precision: str = "auto") -> torch.autocast:
-    """bf16 where it is asked for, or ``auto`` and the device multiplies matrices in it."""
-    cpu = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
-    fast = precision == "bf16" or (precision == "auto" and (cpu or device.type == "cuda"))
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast)
+class Validation(NamedTuple):
+    """What a network makes of the validation pairs; PSNR over RGB, in dB."""
+
+    psnr: float  # mean over all pairs
+    by_kind: dict[str, float]  # kind of rain -> mean over its pairs
+    strips: list[NDArray[np.uint8]]  # rainy, derained, clean of the first pairs, (H, 3W, 3)
+
+    @property
+    def balanced(self) -> float:
+        """Mean over the kinds of rain, each of which counts the same; it chooses the best."""
+        return float(np.mean(list(self.by_kind.values())))
 
 
 @torch.no_grad()
 def validate(
-    network: nn.Module, pairs: list[Pair], device: torch.device, precision: str = "auto"
-) -> tuple[float, list[NDArray[np.uint8]]]:
-    """Mean PSNR over RGB (dB) and the first results.
+    network: nn.Module,
+    pairs: Sequence[ValidationPair],
+    device: torch.device,
+    precision: str = "auto",
+) -> Validation:
+    """Run a network over pairs, to watch a training by.
 
-    To watch a run by; the numbers to quote come from evaluation.
-
-    Returns:
-        The mean; and for the first pairs rainy, derained and clean side by side, (H, 3W, 3).
+    The numbers to quote come from evaluation.
     """
     values: list[float] = []
     strips: list[NDArray[np.uint8]] = []
-    for pair in pairs:
+    for pair, _ in pairs:
         assert pair.rainy is not None
         rainy, clean = (to_float(to_tensor(p)[None], device) for p in (pair.rainy, pair.clean))
         with autocast(device, precision):
@@ -46,21 +54,19 @@ def validate(
         if len(strips) < SAMPLES:
             levels = (255 * derained[0]).round().nan_to_num().byte().permute(1, 2, 0).cpu().numpy()
             strips.append(np.hstack([pair.rainy, levels, pair.clean]))
-    return float(np.mean(values)), strips
+    return Validation(float(np.mean(values)), mean_by_kind(values, (p.kind for p in pairs)), strips)
 
 
-def input_psnr(pairs: list[Pair]) -> float:
-    """Mean PSNR over RGB (dB) of the rainy pictures themselves."""
-    errors = [
-        float(np.square(pair.rainy / 255.0 - pair.clean / 255.0).mean())
-        for pair in pairs
-        if pair.rainy is not None
-    ]
-    return float(np.mean([psnr(error) for error in errors]))
+def mean_by_kind(values: Iterable[float], kinds: Iterable[str]) -> dict[str, float]:
+    """The mean of the values of each kind, in alphabetical order of the kinds."""
+    groups: dict[str, list[float]] = {}
+    for value, kind in zip(values, kinds, strict=True):
+        groups.setdefault(kind, []).append(value)
+    return {kind: float(np.mean(groups[kind])) for kind in sorted(groups)}
 
 
 def psnr(error: float) -> float:
-    """Mean square error of pictures in [0, 1] -> dB; 100 at most, NaN for NaN."""
+    """Mean square error of images in [0, 1] -> dB; 100 at most, NaN for NaN."""
     return float(-10 * np.log10(np.maximum(error, 1e-10)))
 
 

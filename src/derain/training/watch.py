@@ -3,6 +3,8 @@
 import statistics
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,7 +61,7 @@ class Losses:
 
     @property
     def mean(self) -> float:
-        """Of the last steps looked at."""
+        """The mean loss of the last steps that were read."""
         return float(np.mean(self.recent)) if self.recent else float("nan")
 
 
@@ -77,8 +79,16 @@ class Clock:
         """Seconds since the run began, earlier parts included."""
         return time.monotonic() - self.start
 
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count a step, and the time inside as waiting for its batch."""
+        asked = time.monotonic()
+        yield
+        self.waited += time.monotonic() - asked
+        self.steps += 1
+
     def lap(self) -> tuple[float, float]:
-        """Steps per second and the share of waiting since the last lap."""
+        """Steps per second and the fraction of waiting since the last lap."""
         seconds = max(time.monotonic() - self.lap_start, 1e-9)
         return self.steps / seconds, self.waited / seconds
 

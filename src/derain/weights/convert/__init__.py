@@ -4,24 +4,26 @@
 network and its configuration are read off the tensors' names and shapes. A file of this package
 describes the checkpoints of one paper; ``FORMATS`` lists them.
 
-Our networks take RGB images in [0, 1]. Where the authors feed BGR, as OpenCV reads images, the
-colours of the layers that read and give images are turned round on the way, unless
-``order="rgb"`` says that a file was trained on RGB.
+Our networks take RGB images in [0, 1]. Where the authors feed BGR, as OpenCV reads images,
+``bgr_to_rgb`` swaps the channels of the layers that read and give images, unless ``order="rgb"``
+says that a file was trained on RGB.
+
+Files come from strangers: code in them never runs, a network is compared with the tensors before
+it is allocated, and what is wrong is said in one line that names the file.
 """
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import nn
-
+from derain.models import Network
 from derain.weights.convert.checkpoint import (
     Format,
     Order,
     Reading,
     Tensors,
+    bgr_to_rgb,
     read_tensors,
     to_state,
-    turn_colours_round,
 )
 from derain.weights.convert.dcsfn import DCSFN_FORMAT, authors_dcsfn_name
 from derain.weights.convert.ddn import DDN_FORMAT
@@ -35,7 +37,7 @@ from derain.weights.convert.rescan import RESCAN_FORMAT
 from derain.weights.convert.spanet import SPANET_FORMAT
 from derain.weights.convert.umrl import UMRL_FORMAT
 
-__all__ = ["FORMATS", "Converted", "authors_dcsfn_name", "convert", "load_authors"]
+__all__ = ["FORMATS", "Converted", "authors_dcsfn_name", "convert", "load_authors", "named_network"]
 
 FORMATS: tuple[Format, ...] = (
     DCSFN_FORMAT,
@@ -61,23 +63,30 @@ class Converted(NamedTuple):
     state: Tensors  # float32; fits the network of that configuration
 
 
-def load_authors(path: Path, network: str = "auto", order: Order | None = None) -> nn.Module:
+def load_authors(path: Path, network: str = "auto", order: Order | None = None) -> Network[Any]:
     """A network with the weights of a checkpoint of the authors', in evaluation mode.
 
     Args:
         path: Their file.
         network: A name of ``FORMATS``, or "auto" to tell from the names in the file.
-        order: Of the colours the file was trained on; None: as its authors did.
+        order: Order of the colour channels that the file was trained on; None: as its authors did.
 
     Raises:
         OSError: The file cannot be read.
         ValueError: Not such a checkpoint, or a tensor is missing, unexpected or of a wrong shape;
             names the file and the tensor.
     """
+    return named_network(path, network, order)[1]
+
+
+def named_network(
+    path: Path, network: str = "auto", order: Order | None = None
+) -> tuple[str, Network[Any]]:
+    """``load_authors``, and the network's name in ``derain.models.MODELS``."""
     reading, state = _read(path, network, order)
     result = type(reading.network)(reading.network.config)
     result.load_state_dict(state)
-    return result.eval()
+    return reading.name, result.eval()
 
 
 def convert(path: Path, network: str = "auto", order: Order | None = None) -> Converted:
@@ -102,9 +111,9 @@ def _read(path: Path, network: str, order: Order | None) -> tuple[Reading, Tenso
             raise ValueError(f"holds {reading.name}, not {network}")
         state = to_state(tensors, reading)
         if (order or reading.order) == "bgr":
-            if not reading.colours:
-                raise ValueError(f"{reading.name} cannot be turned from BGR to RGB")
-            turn_colours_round(state, reading.colours)
+            if not reading.channels:
+                raise ValueError(f"{reading.name} cannot be converted from BGR to RGB")
+            bgr_to_rgb(state, reading.channels)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return reading, state

@@ -1,22 +1,26 @@
 """What the readers of authors' checkpoints share: the file, and comparing it with a network."""
 
+import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from derain.models import Network
 
 Order = Literal["rgb", "bgr"]
 Tensors = dict[str, Tensor]
 # A pattern of one of our names, and what it becomes; in this order, each on what the last left.
 Renaming = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
 
+MOST_REPEATED = 100  # times that a file may show a stored value; some repeat one per stage
 BATCHES = ".num_batches_tracked"  # of a batch normalisation; old files have none
 
 
-class Colours(NamedTuple):
+class ImageChannels(NamedTuple):
     """Tensors of ours along whose axis images lie, three channels each."""
 
     pattern: str  # of their names, from the beginning to the end
@@ -38,11 +42,11 @@ class Reading(NamedTuple):
     """What the names and shapes of a checkpoint's tensors say."""
 
     name: str  # as in derain.models.MODELS
-    network: nn.Module  # on the meta device: shapes and no values
+    network: Network[Any]  # on the meta device: shapes and no values
     sources: dict[str, list[str]]  # our name -> theirs, to be stacked if there are several
     idle: str = "(?!)"  # pattern of what their code creates and never uses; none
-    order: Order = "rgb"  # of the colours that the authors feed
-    colours: tuple[Colours, ...] = ()  # empty: the colours cannot be turned round
+    order: Order = "rgb"  # of the channels that the authors feed
+    channels: tuple[ImageChannels, ...] = ()  # empty: BGR cannot be converted to RGB
     layout: Callable[[str, Tensor], Tensor] = as_stored  # (our name, their tensor) -> our layout
 
 
@@ -63,14 +67,13 @@ def read_tensors(path: Path) -> Tensors:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: No file of torch's, it holds more than tensors and plain values, or no state
-            dict; names it.
+        ValueError: No file of torch's, it holds more than tensors and plain values, no state dict,
+            or tensors that are no plain finite numbers; names it.
     """
+    data = io.BytesIO(path.read_bytes())
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception:  # on bytes that are no checkpoint it fails in many ways
+        content = torch.load(data, map_location="cpu", weights_only=True)
+    except Exception:  # on bytes that are no checkpoint it fails in many ways, OSError among them
         raise ValueError(
             f"{path}: torch.load(weights_only=True) does not read it: it is no checkpoint, is "
             "damaged, or holds code, which derain does not run"
@@ -82,7 +85,20 @@ def read_tensors(path: Path) -> Tensors:
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise ValueError(f"{path}: holds no state dict: {key!r} is no tensor")
+        if fault := _fault(value):
+            raise ValueError(f"{path}: tensor {key!r} {fault}")
     return {re.sub(r"^(module|model)\.", "", key): value for key, value in content.items()}
+
+
+def _fault(tensor: Tensor) -> str:
+    """Why a tensor cannot be a weight; empty if it can."""
+    plain = tensor.layout is torch.strided and tensor.device.type == "cpu"
+    if not plain or tensor.is_quantized or tensor.is_complex():
+        return "is stored in a form that weights do not have"
+    stored = tensor.untyped_storage().nbytes() // tensor.element_size()
+    if tensor.numel() > MOST_REPEATED * stored:
+        return "repeats few values too often"  # which could fill the memory
+    return "" if tensor.isfinite().all() else "holds values that are not finite"
 
 
 def renamed(network: nn.Module, renaming: Renaming) -> dict[str, list[str]]:
@@ -142,11 +158,19 @@ def to_state(tensors: Tensors, reading: Reading) -> Tensors:
     state = {}
     for ours, like in reading.network.state_dict().items():
         if ours.endswith(BATCHES):
-            state[ours] = tensors[reading.sources[ours][0]]
+            name = reading.sources[ours][0]
+            if tensors[name].shape != like.shape:
+                raise ValueError(f"{name} is not one number")
+            state[ours] = tensors[name]
             continue
         parts = []
         for name in reading.sources[ours]:
-            part = reading.layout(ours, tensors[name])
+            try:
+                part = reading.layout(ours, tensors[name])
+            except (IndexError, RuntimeError):  # it has other axes than a layout changes
+                raise ValueError(
+                    f"{name} has the shape {tuple(tensors[name].shape)}, which does not fit"
+                ) from None
             shape = (like.shape[0] // len(reading.sources[ours]), *like.shape[1:])
             if part.shape != shape:
                 raise ValueError(f"{name} has the shape {tuple(part.shape)}, it must be {shape}")
@@ -155,11 +179,11 @@ def to_state(tensors: Tensors, reading: Reading) -> Tensors:
     return state
 
 
-def turn_colours_round(state: Tensors, colours: Sequence[Colours]) -> None:
-    """Make a network for BGR one for RGB: it reads and gives its channels the other way round."""
+def bgr_to_rgb(state: Tensors, channels: Sequence[ImageChannels]) -> None:
+    """Turn the weights of a network for BGR images into those of one for RGB, in place."""
     for name, tensor in state.items():
-        for pattern, axis, images in colours:
+        for pattern, axis, images in channels:
             if re.fullmatch(pattern, name):
-                channels = torch.arange(tensor.shape[axis])
-                channels[: 3 * images] = channels[: 3 * images].view(-1, 3).flip(1).flatten()
-                state[name] = tensor = tensor.index_select(axis, channels)
+                order = torch.arange(tensor.shape[axis])
+                order[: 3 * images] = order[: 3 * images].view(-1, 3).flip(1).flatten()
+                state[name] = tensor = tensor.index_select(axis, order)

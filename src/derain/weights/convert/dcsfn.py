@@ -1,4 +1,4 @@
-"""DCSFN's checkpoints. Source of the names: specs/dcsfn.md, section 10. Colours are BGR."""
+"""DCSFN's checkpoints. Source of the names: specs/dcsfn.md, section 10. Channels are BGR."""
 
 import re
 
@@ -6,8 +6,8 @@ import torch
 
 from derain.models.dcsfn import DCSFN, DCSFNConfig
 from derain.weights.convert.checkpoint import (
-    Colours,
     Format,
+    ImageChannels,
     Reading,
     Renaming,
     Tensors,
@@ -43,8 +43,8 @@ def read(tensors: Tensors) -> Reading:
     idle = r"fusion_[12]_2_2\." if config.cross else r"rec[12]_[124]\."
     if config.cross and config.unit == "lstm":
         idle = Reading._field_defaults["idle"]
-    colours = (Colours(r"first\.conv\.weight", 1), Colours(r"last\.(weight|bias)", 0))
-    return Reading("dcsfn", network, sources, idle, "bgr", colours)
+    channels = (ImageChannels(r"first\.conv\.weight", 1), ImageChannels(r"last\.(weight|bias)", 0))
+    return Reading("dcsfn", network, sources, idle, "bgr", channels)
 
 
 _NAMES: Renaming = [

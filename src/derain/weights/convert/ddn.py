@@ -1,4 +1,4 @@
-"""DDN's and SIRR's checkpoints, as PyTorch names: conv.{i} and norm.{i}, i from 0. Colours are RGB.
+"""DDN's and SIRR's checkpoints, as PyTorch names: conv.{i} and norm.{i}, i from 0; RGB.
 
 The authors publish TensorFlow and MATLAB files, which hold the same tensors in another layout
 (specs/baselines/ddn.md, section 4). What SIRR's test program runs is a DDN, so its files are read
@@ -9,8 +9,8 @@ import torch
 
 from derain.models.ddn import DDN, DDNConfig
 from derain.weights.convert.checkpoint import (
-    Colours,
     Format,
+    ImageChannels,
     Reading,
     Tensors,
     count,
@@ -33,8 +33,8 @@ def read(tensors: Tensors) -> Reading:
     with torch.device("meta"):
         network = DDN(config)
     sources = {name: [_authors_name(name, config)] for name in network.state_dict()}
-    colours = (Colours(r"first\.0\.weight", 1), Colours(r"last\.\d\.(?!num).*", 0))
-    return Reading("ddn-matlab" if matlab else "ddn", network, sources, colours=colours)
+    channels = (ImageChannels(r"first\.0\.weight", 1), ImageChannels(r"last\.\d\.(?!num).*", 0))
+    return Reading("ddn-matlab" if matlab else "ddn", network, sources, channels=channels)
 
 
 def _authors_name(name: str, config: DDNConfig) -> str:

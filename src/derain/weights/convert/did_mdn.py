@@ -1,12 +1,14 @@
-"""DID-MDN's checkpoints. Source of the names: the code of hezhangsprinter/DID-MDN. Colours are RGB.
+"""DID-MDN's checkpoints. Source of the names: the code of hezhangsprinter/DID-MDN. RGB.
 
 Its authors publish one file per network. That of the de-raining network is read as a whole; it is
 then told the density, which the other two would estimate.
 """
 
-import torch
-from torch import nn
+from typing import Any
 
+import torch
+
+from derain.models import Network
 from derain.models.did_mdn import DIDMDN, DIDMDNConfig
 from derain.weights.convert.checkpoint import Format, Reading, Renaming, Tensors, renamed
 from derain.weights.convert.umrl import DENSE_NAMES, dense_layout
@@ -15,7 +17,7 @@ _NAMES: Renaming = [
     (r"^derain_net\.", ""),
     (r"^streams\.(\d)\.layers\.(\d)\.0\.", lambda m: f"dense{m[1]}.dense_block{int(m[2]) + 1}."),
     (r"^streams\.(\d)\.layers\.(\d)\.1\.", lambda m: f"dense{m[1]}.trans_block{int(m[2]) + 1}."),
-    (r"^streams\.(\d)\.side\.", r"dense\1.conv11."),
+    (r"^streams\.(\d)\.skip\.", r"dense\1.conv11."),
     (r"^merge\.", "conv_refin."),
     (r"^pyramid\.(\d)\.", lambda m: f"conv10{int(m[1]) + 1}0."),
     (r"^last\.", "refine3."),
@@ -42,7 +44,7 @@ def read(tensors: Tensors) -> Reading:
     return reading_of(network)
 
 
-def reading_of(network: nn.Module) -> Reading:
+def reading_of(network: Network[Any]) -> Reading:
     """How the tensors of the whole or of one of its two networks of streams are named."""
     sources = renamed(network, _NAMES)
     return Reading("did-mdn-known", network, sources, _IDLE, layout=dense_layout)

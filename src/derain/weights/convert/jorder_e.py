@@ -1,11 +1,11 @@
-"""JORDER-E's checkpoints. Source of the names: the authors' practical file. Colours are RGB."""
+"""JORDER-E's checkpoints. Source of the names: the authors' practical file. Channels are RGB."""
 
 import torch
 
 from derain.models.jorder_e import JORDERE, JORDEREConfig
 from derain.weights.convert.checkpoint import (
-    Colours,
     Format,
+    ImageChannels,
     Reading,
     Renaming,
     Tensors,
@@ -43,13 +43,13 @@ def read(tensors: Tensors) -> Reading:
     )
     with torch.device("meta"):
         network = JORDERE(config)
-    colours = (
-        Colours(r"passes\.\d\.first\.weight", 1, images=2),
-        Colours(r"passes\.\d\.last\.1\.(weight|bias)", 0),
+    channels = (
+        ImageChannels(r"passes\.\d\.first\.weight", 1, images=2),
+        ImageChannels(r"passes\.\d\.last\.1\.(weight|bias)", 0),
     )
     practical = config == JORDEREConfig(32, 3)
     name = "jorder-e-practical" if practical else "jorder-e"
-    return Reading(name, network, renamed(network, _NAMES), colours=colours)
+    return Reading(name, network, renamed(network, _NAMES), channels=channels)
 
 
 JORDER_E_FORMAT = Format(

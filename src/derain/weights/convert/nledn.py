@@ -1,11 +1,11 @@
-"""NLEDN's checkpoints. Source of the names: the files of AlexHex7/NLEDN. Colours are RGB."""
+"""NLEDN's checkpoints. Source of the names: the files of AlexHex7/NLEDN. Channels are RGB."""
 
 import torch
 
 from derain.models.nledn import NLEDN, NLEDNConfig
 from derain.weights.convert.checkpoint import (
-    Colours,
     Format,
+    ImageChannels,
     Reading,
     Renaming,
     Tensors,
@@ -45,8 +45,8 @@ def read(tensors: Tensors) -> Reading:
     )
     with torch.device("meta"):
         network = NLEDN(config)
-    colours = (Colours(r"first\.weight", 1), Colours(r"last\.(weight|bias)", 0))
-    return Reading("nledn", network, renamed(network, _NAMES), colours=colours)
+    channels = (ImageChannels(r"first\.weight", 1), ImageChannels(r"last\.(weight|bias)", 0))
+    return Reading("nledn", network, renamed(network, _NAMES), channels=channels)
 
 
 def _recognises(names: set[str]) -> bool:

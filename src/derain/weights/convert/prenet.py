@@ -1,9 +1,16 @@
-"""PReNet's checkpoints. Source of the names: the files of csdwren/PReNet. Colours are RGB."""
+"""PReNet's checkpoints. Source of the names: the files of csdwren/PReNet. Channels are RGB."""
 
 import torch
 
 from derain.models.prenet import PReNet, PReNetConfig
-from derain.weights.convert.checkpoint import Colours, Format, Reading, Tensors, count, outputs
+from derain.weights.convert.checkpoint import (
+    Format,
+    ImageChannels,
+    Reading,
+    Tensors,
+    count,
+    outputs,
+)
 
 
 def read(tensors: Tensors) -> Reading:
@@ -30,9 +37,12 @@ def read(tensors: Tensors) -> Reading:
         else:
             _, block, _, layer = part.split(".")
             sources[name] = [f"res_conv{int(block) + 1}.{layer}.{kind}"]
-    colours = (Colours(r"first\.weight", 1, images=2), Colours(r"last\.(weight|bias)", 0))
+    channels = (
+        ImageChannels(r"first\.weight", 1, images=2),
+        ImageChannels(r"last\.(weight|bias)", 0),
+    )
     name = "prenet-r" if config.recursive else "prenet"
-    return Reading(name, network, sources, colours=colours)
+    return Reading(name, network, sources, channels=channels)
 
 
 def _recognises(names: set[str]) -> bool:

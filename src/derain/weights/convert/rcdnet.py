@@ -9,8 +9,8 @@ from torch import Tensor
 
 from derain.models.rcdnet import RCDNet, RCDNetConfig
 from derain.weights.convert.checkpoint import (
-    Colours,
     Format,
+    ImageChannels,
     Order,
     Reading,
     Renaming,
@@ -50,11 +50,11 @@ _SIMPLE_NAMES: Renaming = [
     (r"^end\.(\d)\.body", r"proxNet_B_last_layer.layer.\1"),
 ]
 _IMAGE_AND_DUAL = r"(start|end|backgrounds\.\d+)\..*"
-_COLOURS = (
-    Colours(r"(first_)?kernels", 0),
-    Colours(r"dual\.weight", 1),
-    Colours(_IMAGE_AND_DUAL + r"(weight|bias|running_mean|running_var)", 0),
-    Colours(_IMAGE_AND_DUAL + r"\.[03]\.weight", 1),
+_CHANNELS = (
+    ImageChannels(r"(first_)?kernels", 0),
+    ImageChannels(r"dual\.weight", 1),
+    ImageChannels(_IMAGE_AND_DUAL + r"(weight|bias|running_mean|running_var)", 0),
+    ImageChannels(_IMAGE_AND_DUAL + r"\.[03]\.weight", 1),
 )
 
 
@@ -99,7 +99,7 @@ def _read(
         return steps[1:] if len(steps) == config.stages else steps
 
     idle = r"eta1$|mnet\."
-    return Reading("rcdnet", network, renamed(network, names), idle, order, _COLOURS, layout)
+    return Reading("rcdnet", network, renamed(network, names), idle, order, _CHANNELS, layout)
 
 
 RCDNET_FORMAT = Format(

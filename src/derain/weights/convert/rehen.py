@@ -1,11 +1,11 @@
-"""ReHEN's checkpoints. Source of the names: derain-toolbox. Colours are RGB."""
+"""ReHEN's checkpoints. Source of the names: derain-toolbox. Channels are RGB."""
 
 import torch
 
 from derain.models.rehen import ReHEN, ReHENConfig
 from derain.weights.convert.checkpoint import (
-    Colours,
     Format,
+    ImageChannels,
     Reading,
     Renaming,
     Tensors,
@@ -42,12 +42,12 @@ def read(tensors: Tensors) -> Reading:
     )
     with torch.device("meta"):
         network = ReHEN(config)
-    colours = (
-        Colours(r"cells\.0\.gate\.\w\.x\.weight", 1),
-        Colours(r"last\.2\.(weight|bias)", 0),
+    channels = (
+        ImageChannels(r"cells\.0\.gate\.\w\.x\.weight", 1),
+        ImageChannels(r"last\.2\.(weight|bias)", 0),
     )
     sources = renamed(network, _NAMES)
-    return Reading("rehen", network, sources, colours=colours, layout=linear_as_convolution)
+    return Reading("rehen", network, sources, channels=channels, layout=linear_as_convolution)
 
 
 REHEN_FORMAT = Format(

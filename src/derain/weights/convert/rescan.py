@@ -1,4 +1,4 @@
-"""RESCAN's checkpoints. Source of the names: the files of XiaLiPKU/RESCAN. Colours are BGR.
+"""RESCAN's checkpoints. Source of the names: the files of XiaLiPKU/RESCAN. Channels are BGR.
 
 The number of stages and the frame leave no trace in the tensors: they are taken as published.
 """
@@ -7,8 +7,8 @@ import torch
 
 from derain.models.rescan import RESCAN, RESCANConfig
 from derain.weights.convert.checkpoint import (
-    Colours,
     Format,
+    ImageChannels,
     Reading,
     Renaming,
     Tensors,
@@ -49,12 +49,12 @@ def read(tensors: Tensors) -> Reading:
     names = [*_NAMES, (r"\.conv_(\w)n\.", r".conv_\1.")] if unit == "rnn" else _NAMES
     sources = renamed(network, names)  # the only gate of an RNN has no letter
     name = {"gru": "rescan"}.get(unit, f"rescan-{unit}")
-    colours = (
-        Colours(r"cells\.0\.(conv|gate\.\w\.x)\.weight", 1),
-        Colours(r"decoder\.2\.(weight|bias)", 0),
+    channels = (
+        ImageChannels(r"cells\.0\.(conv|gate\.\w\.x)\.weight", 1),
+        ImageChannels(r"decoder\.2\.(weight|bias)", 0),
     )
     return Reading(
-        name, network, sources, order="bgr", colours=colours, layout=linear_as_convolution
+        name, network, sources, order="bgr", channels=channels, layout=linear_as_convolution
     )
 
 

@@ -1,12 +1,12 @@
-"""SPANet's checkpoints. Source of the names: the files of stevewongv/SPANet. Colours are BGR."""
+"""SPANet's checkpoints. Source of the names: the files of stevewongv/SPANet. Channels are BGR."""
 
 import torch
 from torch import Tensor
 
 from derain.models.spanet import SPANet, SPANetConfig
 from derain.weights.convert.checkpoint import (
-    Colours,
     Format,
+    ImageChannels,
     Reading,
     Renaming,
     Tensors,
@@ -44,9 +44,9 @@ def read(tensors: Tensors) -> Reading:
         if ".irnn" in name:
             part, kind = name.rsplit(".", 1)
             sources[ours] = [f"{part}.{direction}_weight.{kind}" for direction in DIRECTIONS]
-    colours = (Colours(r"first\.weight", 1), Colours(r"last\.weight", 0))
+    channels = (ImageChannels(r"first\.weight", 1), ImageChannels(r"last\.weight", 0))
     idle = r"SAM1\.attention_layer\."
-    return Reading("spanet", network, sources, idle, "bgr", colours, _layout)
+    return Reading("spanet", network, sources, idle, "bgr", channels, _layout)
 
 
 def _layout(ours: str, tensor: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""UMRL's checkpoints. Source of the names: the authors' files. Colours are RGB."""
+"""UMRL's checkpoints. Source of the names: the authors' files. Channels are RGB."""
 
 import re
 

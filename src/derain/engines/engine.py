@@ -1,0 +1,75 @@
+"""What an engine is: a network ready to run, and the functions that its file offers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derain.weights.record import Record
+
+Batch = NDArray[np.float32]  # (N, 3, H, W)
+
+
+class Engine(Protocol):
+    """A network ready to run."""
+
+    record: Record
+    name: str  # "OpenVINO", "torch", "onnxruntime"
+    device: str  # "CPU", "cuda:0 (NVIDIA ...)"
+    precision: str  # "f32" or "bf16"
+
+    def __call__(self, batch: Batch) -> Batch:
+        """(N, 3, H, W) in [0, 1] -> the same shape, unclipped."""
+        ...
+
+
+class EngineModule(Protocol):
+    """What the file of an engine offers; it may import its package at the top."""
+
+    def load(self, path: Path, device: str, precision: str, threads: int | None) -> Engine:
+        """Load a model file; see ``load_engine``."""
+        ...
+
+    def missing(self, device: str) -> str:
+        """Why a device of the engine's kinds cannot be used here; empty if it can."""
+        ...
+
+    def computes(self, device: str, precision: str) -> bool:
+        """Whether a device that can be used computes in a precision."""
+        ...
+
+
+def image_size(shape: Sequence[int | None], path: Path) -> Sequence[int | None]:
+    """The height and width that a file takes, out of the shape of its input.
+
+    Args:
+        shape: Of the input, None where any number will do.
+        path: The file.
+
+    Raises:
+        ValueError: It does not take images; names the file.
+    """
+    if len(shape) != 4 or shape[1] not in (3, None):
+        raise ValueError(f"{path}: takes arrays of shape {list(shape)}, no images (1, 3, H, W)")
+    return shape[2:]
+
+
+def require_size(record: Record, size: Sequence[int | None], batch: Batch) -> None:
+    """Check that a file made for images of one size gets them.
+
+    Args:
+        record: The record of the file.
+        size: Height and width that it takes; None where any will do.
+        batch: (N, 3, H, W).
+
+    Raises:
+        ValueError: It gets others.
+    """
+    given = batch.shape[2:]
+    if any(wanted not in (None, length) for wanted, length in zip(size, given, strict=True)):
+        raise ValueError(
+            f"{record.name}: this file takes images {size[0]} high and {size[1]} wide alone, "
+            f"not {given[0]} and {given[1]}; `derain export --size dynamic` makes one for all"
+        )
