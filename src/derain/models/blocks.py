@@ -89,7 +89,8 @@ def require_window(window: int | None) -> None:
     )
 
 
-RADIUS = 64  # pixels; what convolutions read farther away changes less than 1e-3 (docs/guide/tiles.md)
+# Pixels; what convolutions read farther away changes less than 1e-3 (docs/guide/tiles.md).
+RADIUS = 64
 
 
 def windowed_radius(window: int | None) -> int | None:
