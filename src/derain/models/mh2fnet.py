@@ -5,7 +5,7 @@ text, so this is a consistent reading of it, with every open choice a field of t
 Max-pooling with joins by plain addition, the nearest reading, multiplies the activations by about
 five per block; the default joins by concatenation and a 1x1 convolution, which keeps them bounded.
 
-Letters in brackets are the paper's or the specification's.
+Letters in brackets are the paper's.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,7 @@
 """Read the checkpoints that the authors of DCSFN and PReNet publish, under their own names.
 
 ``load_authors(path)`` gives a network of ours with their weights; ``convert(path)`` its parts. The
-configuration is read off the tensors' names and shapes. Sources of the names: specs/dcsfn.md,
-section 10, and the files of csdwren/PReNet.
+configuration is read off the tensors' names and shapes, which are those of the published files.
 
 The authors of DCSFN feed their network BGR images, as OpenCV reads them, and get BGR back. Ours
 take RGB, so `bgr_to_rgb` swaps the channels of the first and the last convolution, unless
