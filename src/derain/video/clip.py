@@ -80,6 +80,11 @@ class Clip:
         self.container.close()
 
     @property
+    def codec(self) -> str:
+        """FFmpeg's name of the codec, whichever decoder reads it."""
+        return self.video.codec_context.codec.canonical_name
+
+    @property
     def time_base(self) -> Fraction:
         """Seconds per unit of time stamps."""
         return self.video.time_base or 1 / RATE

@@ -5,6 +5,7 @@ The true times are put on the packets afterwards (``mux.py``), so they are exact
 and segments join without arithmetic on decoding times.
 """
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +29,7 @@ class Encoder:
         options: What else it is told.
         crf: Whether quality is its option `crf`, else the range of its quantiser.
         even: Whether sizes must divide by the chroma subsampling.
+        aspect: Whether the frames themselves say the aspect of a pixel.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Encoder:
     options: tuple[tuple[str, str], ...] = ()
     crf: bool = True
     even: bool = False
+    aspect: bool = True
 
 
 # What `--codec` takes, by FFmpeg's names of the codecs -> their encoder. Threads are fixed where
@@ -44,20 +47,23 @@ ENCODERS = {
     "hevc": Encoder(
         "libx265", 51, (("preset", "medium"), ("x265-params", "bframes=0:log-level=none")), even=True
     ),
-    "av1": Encoder("libsvtav1", 63, (("preset", "8"), ("svtav1-params", "pred-struct=1"))),
+    "av1": Encoder("libsvtav1", 63, (("preset", "8"), ("svtav1-params", "pred-struct=1")),
+                   aspect=False),
     "vp9": Encoder("libvpx-vp9", 63, (("b", "0"), ("row-mt", "1"), ("auto-alt-ref", "0"),
-                                       ("lag-in-frames", "0"), ("cpu-used", "4"))),
-    "vp8": Encoder("libvpx", 63, (("b", "100M"), ("auto-alt-ref", "0"), ("lag-in-frames", "0"))),
+                                       ("lag-in-frames", "0"), ("cpu-used", "4")), aspect=False),
+    "vp8": Encoder("libvpx", 63, (("b", "100M"), ("auto-alt-ref", "0"), ("lag-in-frames", "0")),
+                   aspect=False),
     "mpeg4": Encoder("mpeg4", 31, crf=False),
     "mpeg2video": Encoder("mpeg2video", 31, crf=False),
     "mjpeg": Encoder("mjpeg", 31, crf=False),
     "prores": Encoder("prores_ks"),
     "ffv1": Encoder("ffv1", options=(("level", "3"), ("slices", "4"))),
-    "huffyuv": Encoder("huffyuv"),
-    "rawvideo": Encoder("rawvideo"),
+    "huffyuv": Encoder("huffyuv", aspect=False),
+    "rawvideo": Encoder("rawvideo", aspect=False),
 }  # fmt: skip
 FALLBACKS = ("h264", "hevc", "av1", "vp9", "ffv1")
 QUALITY = 95
+UNSPECIFIED = 2  # H.273
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,8 @@ class Encoding:
         context.sample_aspect_ratio = self.aspect or Fraction(0)
         range_, matrix, primaries, trc = self.layout.tags
         context.color_range = range_
-        context.colorspace = 0 if self.format.startswith("gbr") else (2 if matrix == 0 else matrix)
+        rgb = av.VideoFormat(self.format).is_rgb
+        context.colorspace = 0 if rgb else (matrix or UNSPECIFIED)  # 0 is RGB's own
         context.color_primaries, context.color_trc = primaries, trc
         context.max_b_frames = 0
         context.options = dict(encoder.options)
@@ -157,6 +164,10 @@ def choose_encoding(
     for name in _candidates(codec, wanted):
         if not _holds(container, ENCODERS[name].name):
             continue
+        # PyAV has no way to tell Matroska's muxer the aspect of a pixel; the frames must.
+        square = aspect in (None, 1) or container not in ("matroska", "webm")
+        if not square and not ENCODERS[name].aspect:
+            continue
         for format in _formats(ENCODERS[name], layout):
             encoding = Encoding(name, format, layout, rate, aspect, quality, global_header)
             try:
@@ -165,7 +176,10 @@ def choose_encoding(
                 continue
             return encoding
     kind = f"{layout.width}x{layout.height} {layout.format}"
-    raise ImageError(f"no {wanted or 'encoder'} for {kind} in {container}; choose .mkv with -o")
+    raise ImageError(
+        f"{wanted or 'no codec'} cannot hold frames of {kind} in {container}; choose another "
+        "--codec, or .mkv with -o"
+    )
 
 
 def _candidates(codec: str, wanted: str | None) -> Iterator[str]:
@@ -183,7 +197,7 @@ def _formats(encoder: Encoder, layout: Layout) -> list[str]:
     if encoder.even and (layout.width % right or layout.height % down):
         return []
     known = {format.name for format in av.Codec(encoder.name, "w").video_formats or ()}
-    names = [layout.format, layout.format.replace("yuvj", "yuv")]
+    names = [layout.source, layout.format, layout.format.replace("yuvj", "yuv")]
     if "p" in layout.format and layout.tags[0] == 2:
         names.append(layout.format.replace("yuv4", "yuvj4"))
     return [name for name in dict.fromkeys(names) if name in known or not known]
@@ -191,7 +205,9 @@ def _formats(encoder: Encoder, layout: Layout) -> list[str]:
 
 def _holds(container: str, encoder: str) -> bool:
     """Whether a container can hold what an encoder makes."""
-    import io
-
     with av.open(io.BytesIO(), "w", format=container) as probe:
-        return encoder in probe.supported_codecs
+        try:
+            probe.add_stream(encoder)
+        except ValueError:
+            return False
+        return True

@@ -182,7 +182,7 @@ def _add_copy(
         kind = source.codec_context.name if source.codec_context else source.type
         raise ImageError(
             f"{name}: {outside.format.name} cannot hold its {source.type} ({kind}); "
-            "choose .mkv with -o"
+            "choose the clip's own container with -o"
         ) from None
     copy.metadata.update(_kept(source.metadata))
     copy.disposition = source.disposition

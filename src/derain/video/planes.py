@@ -172,9 +172,12 @@ def changed(frame: av.VideoFrame, change: RGB, layout: Layout) -> av.VideoFrame:
 
 def as_encoded(frame: av.VideoFrame, format: str, layout: Layout) -> av.VideoFrame:
     """A frame of planes as an encoder takes it: named as it wants, with the clip's colour tags."""
-    result = av.VideoFrame(layout.width, layout.height, format)
-    for old, new in zip(planes_of(frame), planes_of(result), strict=True):
-        new[...] = old
+    if format in _PLANAR:
+        result = frame.reformat(format=format)
+    else:
+        result = av.VideoFrame(layout.width, layout.height, format)
+        for old, new in zip(planes_of(frame), planes_of(result), strict=True):
+            new[...] = old
     result.color_range, result.colorspace, result.color_primaries, result.color_trc = layout.tags
     return result
 

@@ -121,7 +121,7 @@ def restore(
         container = container_for(target, source, clip.container.format.name)
         encoding = choose_encoding(
             clip.layout,
-            clip.video.codec_context.name,
+            clip.codec,
             container,
             rate=clip.rate,
             aspect=clip.video.sample_aspect_ratio,
