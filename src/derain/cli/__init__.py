@@ -38,6 +38,7 @@ EXTRAS = {
     "scipy": "eval",
     "jinja2": "eval",
     "matplotlib": "eval",
+    "av": "video",
 }
 
 

@@ -17,6 +17,8 @@ import av.container
 import av.stream
 import av.video.stream
 import numpy as np
+from av.error import EOFError as EndOfFile
+from av.error import FFmpegError, InvalidDataError, PatchWelcomeError
 
 from derain.io.formats import MAX_PIXELS, ImageError, one_line
 from derain.video.planes import Layout, layout_of
@@ -148,13 +150,13 @@ class Clip:
                 last = packet.pts if packet.pts is not None else last
                 try:
                     yield from self.video.decode(packet if packet.size else None)
-                except av.EOFError:
+                except EndOfFile:
                     break
-                except (av.InvalidDataError, av.error.PatchWelcomeError) as error:
+                except (InvalidDataError, PatchWelcomeError) as error:
                     self.problems.append(
                         f"{self.name}: {self.at(last)}: a frame cannot be decoded: {_why(error)}"
                     )
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             self.problems.append(f"{self.name}: {self.at(last)}: cut off: {_why(error)}")
             return
         if packets < self.video.frames:
@@ -220,7 +222,7 @@ def open_container(path: Path) -> av.container.InputContainer:
             metadata_errors="surrogateescape",  # text in any code comes through as it is
             container_options={"format_whitelist": DEMUXERS, "protocol_whitelist": "file"},
         )
-    except (av.FFmpegError, ValueError) as error:
+    except (FFmpegError, ValueError) as error:
         raise ImageError(f"{path}: not a clip that derain can read: {_why(error)}") from None
 
 
@@ -249,11 +251,11 @@ def _first_frame(path: Path) -> av.VideoFrame:
                 try:
                     for frame in video.decode(packet if packet.size else None):
                         return frame
-                except av.EOFError:
+                except EndOfFile:
                     break
-                except (av.InvalidDataError, av.error.PatchWelcomeError):
+                except (InvalidDataError, PatchWelcomeError):
                     continue
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             raise ImageError(f"{path}: no frame can be decoded: {_why(error)}") from None
     raise ImageError(f"{path}: no frame in it can be decoded")
 
@@ -276,10 +278,10 @@ def _refuse_unfit(frame: av.VideoFrame, field_order: int, path: Path) -> None:
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """The nine numbers that turn or mirror the frame on the screen."""
-    for data in frame.side_data:
-        if getattr(data, "type", None) is av.sidedata.sidedata.Type.DISPLAYMATRIX:
-            return tuple(int(n) for n in np.frombuffer(bytes(data), np.int32))
-    return None
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return None
+    return tuple(int(number) for number in np.frombuffer(memoryview(data), np.int32))
 
 
 def _why(error: Exception) -> str:

@@ -13,6 +13,8 @@ from fractions import Fraction
 import av
 import av.codec.codec
 import av.codec.context
+from av.error import FFmpegError
+from av.format import Flags
 from av.video.codeccontext import VideoCodecContext
 
 from derain.io.formats import ImageError
@@ -45,7 +47,8 @@ class Encoder:
 ENCODERS = {
     "h264": Encoder("libx264", 51, (("preset", "medium"), ("bf", "0")), even=True),
     "hevc": Encoder(
-        "libx265", 51, (("preset", "medium"), ("x265-params", "bframes=0:log-level=none")), even=True
+        "libx265", 51, (("preset", "medium"), ("x265-params", "bframes=0:log-level=none")),
+        even=True,
     ),
     "av1": Encoder("libsvtav1", 63, (("preset", "8"), ("svtav1-params", "pred-struct=1")),
                    aspect=False),
@@ -92,7 +95,7 @@ class Encoding:
         """An encoder, opened.
 
         Raises:
-            av.FFmpegError: It does not take these frames.
+            FFmpegError: It does not take these frames.
         """
         context = av.CodecContext.create(ENCODERS[self.codec].name, "w")
         assert isinstance(context, VideoCodecContext)
@@ -160,7 +163,7 @@ def choose_encoding(
     if wanted is not None and wanted not in ENCODERS:
         raise ValueError(f"unknown codec {wanted!r}; known: {', '.join(ENCODERS)}")
     target = av.ContainerFormat(container, "w")
-    global_header = bool(target.flags & av.format.Flags.global_header.value)
+    global_header = bool(target.flags & Flags.global_header.value)
     for name in _candidates(codec, wanted):
         if not _holds(container, ENCODERS[name].name):
             continue
@@ -172,7 +175,7 @@ def choose_encoding(
             encoding = Encoding(name, format, layout, rate, aspect, quality, global_header)
             try:
                 encoding.context()
-            except (av.FFmpegError, ValueError):
+            except (FFmpegError, ValueError):
                 continue
             return encoding
     kind = f"{layout.width}x{layout.height} {layout.format}"

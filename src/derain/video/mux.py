@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import av.container
 import av.stream
+from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from derain.io.formats import ImageError, one_line
@@ -104,9 +105,10 @@ def write_clip(
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(target)
-    except av.FFmpegError as error:
-        if 0 < (error.errno or 0) < 1000:  # the system's, such as a full disk
-            raise OSError(error.errno, os.strerror(error.errno), str(target)) from None
+    except FFmpegError as error:
+        code = error.errno or 0
+        if 0 < code < 1000:  # the system's, such as a full disk
+            raise OSError(code, os.strerror(code), str(target)) from None
         raise ImageError(f"{target}: cannot be written as {container}: {one_line(error)}") from None
     finally:
         partial.unlink(missing_ok=True)
@@ -172,7 +174,7 @@ def _add_copy(
         return None
     try:
         copy = outside.add_stream_from_template(source, opaque=True)
-    except (av.FFmpegError, ValueError, KeyError):
+    except (FFmpegError, ValueError, KeyError):
         if source.type == "data":
             log.warning(
                 "%s: data stream %d is left out: %s cannot hold it",
@@ -209,7 +211,7 @@ def _copied_packets(
                 packet.pts = packet.dts
             last[packet.stream_index] = packet.dts or 0
             yield packet
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         clip.problems.append(f"{clip.name}: sound and subtitles end early: {one_line(error)}")
 
 

@@ -2,14 +2,14 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
 DEPTH = 2  # items that wait between two stages; each may hold a frame of many megabytes
 
 
-def ahead(items: Iterable[Item], depth: int = DEPTH) -> Iterator[Item]:
+def ahead(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item]:
     """The same items, made by a thread that runs up to ``depth`` of them ahead.
 
     What the maker raises is raised here, after the items before it. Closing the iterator ends the

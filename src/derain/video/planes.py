@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from derain.io.formats import ImageError
 
-RGB = NDArray[np.float32]
+RGB = NDArray[Any]  # (H, W, 3) float32
 
 # Number of the matrix in H.273 -> weights of red and blue in luma.
 _WEIGHTS = {
@@ -61,8 +61,8 @@ class Layout:
     height: int
     bits: int
     subsampling: tuple[int, int]
-    to_rgb: NDArray[np.float64]
-    from_rgb: NDArray[np.float64]
+    to_rgb: NDArray[Any]
+    from_rgb: NDArray[Any]
     tags: tuple[int, int, int, int]
 
     @property
@@ -109,7 +109,7 @@ def _weights(frame: av.VideoFrame, name: str) -> tuple[float, float]:
     return _WEIGHTS[matrix]
 
 
-def _matrix(weights: tuple[float, float], bits: int, full: bool) -> NDArray[np.float64]:
+def _matrix(weights: tuple[float, float], bits: int, full: bool) -> NDArray[Any]:
     """(3, 4) from levels of Y, Cb and Cr to RGB in [0, 1]."""
     red, blue = weights
     green = 1 - red - blue
@@ -133,7 +133,7 @@ def planes_of(frame: av.VideoFrame) -> list[NDArray[Any]]:
     bits = max(component.bits for component in frame.format.components)
     kind = np.dtype(np.uint8 if bits <= 8 else "<u2")
     return [
-        np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width]
+        np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)[:, : plane.width]
         for plane in frame.planes
     ]
 
@@ -196,8 +196,6 @@ def _reduced(plane: NDArray[Any], layout: Layout) -> NDArray[np.float32]:
     """A change of luma's size as a change of chroma: the mean of the pixels that share a value."""
     right, down = layout.subsampling
     height, width = plane.shape
-    plane = cv2.copyMakeBorder(
-        plane, 0, -height % down, 0, -width % right, cv2.BORDER_REPLICATE
-    )
+    plane = cv2.copyMakeBorder(plane, 0, -height % down, 0, -width % right, cv2.BORDER_REPLICATE)
     size = (plane.shape[1] // right, plane.shape[0] // down)
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)

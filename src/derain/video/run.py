@@ -170,8 +170,7 @@ def _encode(
             number += 1
             if stopping:
                 raise Stopped(
-                    f"{clip.name}: stopped after {done} of {clip.expected} frames; "
-                    "--resume goes on"
+                    f"{clip.name}: stopped after {done} of {clip.expected} frames; --resume goes on"
                 )
     if not done:
         raise ImageError(clip.problems[-1])

@@ -1,6 +1,6 @@
 """Neighbouring frames help each other: rain is elsewhere in the next frame."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
 from derain.video.clip import Frame
@@ -24,6 +24,6 @@ class Shot:
     clean: RGB | None = None
 
 
-def fused(shots: Iterable[Shot]) -> Iterator[Shot]:
+def fused(shots: Iterable[Shot]) -> Generator[Shot]:
     """The shots, each helped by its neighbours."""
     yield from shots

@@ -1,4 +1,4 @@
-"""What a clip is: by the first bytes of a file, or by its name in a listing."""
+"""Which files are clips: by their first bytes, or by their name in a listing."""
 
 import re
 from pathlib import Path
