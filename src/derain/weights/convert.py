@@ -109,7 +109,7 @@ def read_tensors(path: Path) -> Tensors:
     if not isinstance(content, dict) or not content:
         raise ValueError(f"{path}: holds no state dict")
     for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
+        if not (isinstance(key, str) and key.isprintable() and isinstance(value, Tensor)):
             raise ValueError(f"{path}: holds no state dict: {key!r} is no tensor")
     return {key.removeprefix("module."): value for key, value in content.items()}
 

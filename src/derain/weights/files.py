@@ -129,6 +129,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise ValueError(f"{path}: damaged: {str(error).splitlines()[0]}") from None
     for name, tensor in tensors.items():
+        if not name.isprintable():
+            raise ValueError(f"{path}: {name!r} is no name of a tensor")
         if not tensor.is_floating_point():
             raise ValueError(f"{path}: tensor {name} holds {tensor.dtype}, no weights")
         if not tensor.isfinite().all():
