@@ -41,6 +41,7 @@ def test_python_and_other_users_of_opencv_are_heard(capfd) -> None:
     level = cv2.utils.logging.getLogLevel()
     with quiet_decoders(), quiet_decoders():
         assert cv2.utils.logging.getLogLevel() == cv2.utils.logging.LOG_LEVEL_SILENT
-        print("a note", file=sys.stderr, flush=True)
+        sys.stderr.write("a note\n")
+        sys.stderr.flush()
     assert capfd.readouterr().err == "a note\n"
     assert cv2.utils.logging.getLogLevel() == level

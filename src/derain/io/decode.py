@@ -11,6 +11,7 @@ wrong, and the metadata of TIFF. Which of them it is depends on the file alone, 
 the same pixels.
 """
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,8 @@ from derain.io.gate import read_file, read_header
 from derain.io.header import Header
 from derain.io.levels import to_8_bits
 from derain.io.quiet import quiet_decoders
+
+log = logging.getLogger(__name__)
 
 Image8 = NDArray[np.uint8]  # (H, W, 3) RGB
 WITH_PILLOW = ("TIFF", "GIF", "AVIF", "JPEG2000")  # formats whose metadata Pillow reads
@@ -107,6 +110,8 @@ def decode_image(
         if orientation == "upright":
             values = upright(values, header.orientation)
             header = replace(header, exif=upright_exif(header.exif))
+        if depth > 8 and 8 < header.bits < 16:
+            log.warning("%s: its %d bits per channel become 8", name, header.bits)
         return _decoded(values, header, depth)
     except ModuleNotFoundError:
         raise ImageError(
