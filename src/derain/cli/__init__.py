@@ -82,6 +82,8 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one line on stderr and exit code 1."""
     try:
         app()
+    except KeyboardInterrupt:  # before a command was there to be told
+        sys.exit(130)
     except ModuleNotFoundError as error:
         extra = extra_of((error.name or "").partition(".")[0])
         if extra is None or "--traceback" in sys.argv:
