@@ -11,7 +11,7 @@ from benchmarks.mutations import mutated_file
 
 from derain.io.decode import decode_image
 from derain.io.formats import ImageError
-from derain.io.quiet import quiet_decoders
+from derain.io.quiet import quiet_codecs
 
 SEEDS = (11, 34, 43, 120, 154, 976, 2967)  # of files that libpng, libjpeg and libtiff speak of
 
@@ -39,7 +39,7 @@ def test_decoders_say_nothing_in_any_thread(capfd) -> None:
 
 def test_python_and_other_users_of_opencv_are_heard(capfd) -> None:
     level = cv2.utils.logging.getLogLevel()
-    with quiet_decoders(), quiet_decoders():
+    with quiet_codecs(), quiet_codecs():
         assert cv2.utils.logging.getLogLevel() == cv2.utils.logging.LOG_LEVEL_SILENT
         sys.stderr.write("a note\n")
         sys.stderr.flush()

@@ -25,7 +25,7 @@ from derain.io.formats import MAX_PIXELS, ImageError, one_line
 from derain.io.gate import read_file, read_header
 from derain.io.header import Header
 from derain.io.levels import to_8_bits
-from derain.io.quiet import quiet_decoders
+from derain.io.quiet import quiet_codecs
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def decode_image(
     """
     header = read_header(data, name, max_pixels)
     try:
-        with quiet_decoders():
+        with quiet_codecs():
             values, header = _samples(header)
             if metadata and header.format in WITH_PILLOW:
                 from derain.io import pillow

@@ -1,4 +1,4 @@
-"""Keep off the terminal what decoders print there by themselves.
+"""Keep off the terminal what libraries of image formats print there by themselves.
 
 libjpeg, libpng and libtiff print lines about damage, from inside OpenCV and Pillow, which offer no
 switch for it. What is wrong with an image is said by derain, in one line that names it.
@@ -15,12 +15,12 @@ from functools import cache
 import cv2
 
 _lock = threading.Lock()
-_inside = 0  # threads that decode
+_inside = 0  # threads that decode or encode
 _before: tuple[int | None, int] = None, 0  # C's stderr and OpenCV's level when nobody does
 
 
 @contextmanager
-def quiet_decoders() -> Iterator[None]:
+def quiet_codecs() -> Iterator[None]:
     """Drop what C code prints on stderr while any thread is in here.
 
     The variable ``stderr`` of C is changed, not the file behind it, so all that Python prints
