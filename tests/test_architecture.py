@@ -30,9 +30,10 @@ ALLOWED: dict[str, set[str]] = {
         "data", "engines", "export", "io", "losses", "memory", "models", "rain", "weights",
     },
     "evaluation": {"data", "engines", "io", "metrics", "models", "restore", "weights"},
+    "study": {"data", "evaluation", "io", "metrics", "training"},
     "cli": {
         "batch", "benchmark", "data", "engines", "evaluation", "export", "io", "metrics", "models",
-        "rain", "restore", "training", "weights",
+        "rain", "restore", "study", "training", "weights",
     },
     "__init__": {"restore", "weights"},
     "__main__": {"cli"},

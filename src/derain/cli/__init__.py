@@ -19,6 +19,7 @@ from derain.cli.metrics import metrics
 from derain.cli.models import models
 from derain.cli.plot import plot
 from derain.cli.restore import restore
+from derain.cli.study import study
 from derain.cli.synthesize import synthesize
 from derain.cli.train import train
 
@@ -64,7 +65,7 @@ def options(
 
 
 for command in (
-    restore, models, doctor, benchmark, synthesize, metrics, evaluate, train, plot, export,
+    restore, models, doctor, benchmark, synthesize, metrics, evaluate, train, study, plot, export,
 ):  # fmt: skip
     app.command(cls=Command)(command)
 app.add_typer(data.app, name="data")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.evaluation import tables
+from derain.evaluation import tables, typeset
 from derain.evaluation.evaluate import ImageResult, Measured
 from derain.evaluation.published import MARKS
 from derain.evaluation.scatter import Level, Point, scatter
@@ -59,7 +59,7 @@ def render(results: Sequence[Table], about: dict[str, str]) -> str:
         about=about,
         tables=results,
         cells=_cells,
-        count=tables.count,
+        count=typeset.count,
         headline=tables.headline,
         marks={table.found.name: tables.marks(table) for table in results},
         meanings=MARKS,
@@ -105,7 +105,7 @@ def _environment() -> Any:
 def _cells(value: float | None, metric: str) -> str:
     if value is not None and math.isinf(value):
         return "∞"
-    return tables.number(value, METRICS[metric].digits)
+    return typeset.number(value, METRICS[metric].digits)
 
 
 def _input_of(table: Table) -> dict[str, ImageResult]:
