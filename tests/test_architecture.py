@@ -23,7 +23,8 @@ ALLOWED: dict[str, set[str]] = {
     "data": {"io", "rain"},
     "engines": {"models", "weights"},
     "restore": {"engines", "io", "memory", "scales", "tiles", "weights"},
-    "batch": {"io", "restore"},
+    "video": {"io", "restore"},
+    "batch": {"io", "restore", "video"},
     "export": {"engines", "graph", "models", "weights"},
     "benchmark": {"engines", "export", "io", "models", "restore", "weights"},
     "training": {

@@ -39,6 +39,7 @@ EXTRAS = {
     "scipy": "eval",
     "jinja2": "eval",
     "matplotlib": "eval",
+    "av": "video",
 }
 
 
