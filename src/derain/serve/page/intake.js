@@ -6,6 +6,8 @@ import { bytes } from "./words.js";
 const CLIP = /^video\/|\.(mp4|mov|mkv|webm|avi|m4v)$/i;
 const HEIC = /^image\/hei[cf]$|\.(heic|heif)$/i;
 
+function impossible(title, detail) { return new Problem({ title, detail, final: true }); }
+
 function is(pattern, file) { return pattern.test(file.type) || pattern.test(file.name); }
 
 /**
@@ -17,26 +19,26 @@ function is(pattern, file) { return pattern.test(file.type) || pattern.test(file
  */
 export function refusal(file, { limits, formats, video }) {
   const reads = formats.read.join(" ");
-  if (file.size === 0) return new Problem({ title: "Empty file", detail: "It holds no bytes." });
+  if (file.size === 0) return impossible("Empty file", "It holds no bytes.");
   if (is(CLIP, file) && !video) {
-    return new Problem({
-      title: "Clips cannot be done here",
-      detail: 'This server removes rain from images only. For clips it needs pip install "derain[video]".',
-    });
+    return impossible(
+      "Clips cannot be done here",
+      'This server removes rain from images only. For clips it needs pip install "derain[video]".',
+    );
   }
   if (is(HEIC, file) && !/hei[cf]/i.test(reads)) {
-    return new Problem({
-      title: "HEIC cannot be read here",
-      detail: "Save it as JPEG and add that. An iPhone photographs in JPEG with Settings, Camera, "
+    return impossible(
+      "HEIC cannot be read here",
+      "Save it as JPEG and add that. An iPhone photographs in JPEG with Settings, Camera, "
         + "Formats, Most Compatible.",
-    });
+    );
   }
   if (file.size > limits.bytes) {
-    return new Problem({
-      title: "Too large",
-      detail: `It has ${bytes(file.size)}; this server takes up to ${bytes(limits.bytes)}. `
+    return impossible(
+      "Too large",
+      `It has ${bytes(file.size)}; this server takes up to ${bytes(limits.bytes)}. `
         + "derain restore on the command line has no such limit.",
-    });
+    );
   }
   return null;
 }

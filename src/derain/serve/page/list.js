@@ -42,6 +42,10 @@ export function list(queue, choose) {
   function show(row, item) {
     row.dataset.state = item.state;
     row.querySelector(".state").textContent = words.state(item, queue.hold);
+    if (item.result && row.drawn !== item.result) {
+      row.drawn = item.result;
+      thumbnail(item.result.blob, row.querySelector("canvas"));
+    }
     showProgress(row.querySelector("progress"), item);
   }
 

@@ -1,10 +1,11 @@
 // Puts the page together.
 
 import { saveAll } from "./downloads.js";
+import { release } from "./images.js";
 import { listen, refusal } from "./intake.js";
 import { list } from "./list.js";
 import { Item, Queue } from "./queue.js";
-import { download, offers } from "./server.js";
+import { download, Gone, offers } from "./server.js";
 import { Viewer } from "./viewer.js";
 import { bytes, megapixels, state } from "./words.js";
 
@@ -18,7 +19,10 @@ function model() {
 }
 
 const viewer = new Viewer(queue, { model });
-const rows = list(queue, choose);
+const rows = list(queue, (item) => {
+  choose(item);
+  viewer.reveal();
+});
 
 function choose(item) {
   viewer.show(item);
@@ -61,13 +65,14 @@ function speak(item) {
 queue.addEventListener("add", ({ detail }) => { count(); speak(detail); });
 queue.addEventListener("change", ({ detail }) => { count(); speak(detail); });
 queue.addEventListener("remove", ({ detail: item }) => {
+  release(item);
   count();
   if (item !== viewer.item) return;
   if (queue.items.length) choose(queue.items[0]);
   else viewer.item = null;
 });
 queue.addEventListener("hold", () => notify({
-  busy: `The server is busy. What waits is sent again in ${queue.hold?.seconds} s.`,
+  busy: "The server is busy. What waits is sent again by itself.",
   gone: "The server does not answer. Finished results stay here; the rest goes on when it is back.",
 }[queue.hold?.reason] ?? ""));
 
@@ -90,7 +95,7 @@ find("example").addEventListener("click", async () => {
   try {
     take([await download("/example.jpg", "example.jpg")], { example: true });
   } catch (error) {
-    notify(error.message);
+    notify(error.message || error.title);
   }
 });
 choice.addEventListener("change", () => {
@@ -107,9 +112,11 @@ async function start() {
   try {
     server = await offers();
   } catch (error) {
-    notify(`${error.message} Reload the page when the server runs.`);
+    notify(error.message || error.title);
+    if (error instanceof Gone) setTimeout(start, 2000);
     return;
   }
+  notify("");
   choice.replaceChildren(...server.models.map(({ name }) => new Option(name)));
   choice.value = server.default;
   choice.disabled = false;

@@ -10,6 +10,7 @@ const ASK_AGAIN = 2; // seconds between questions to a server that does not answ
 export class Item {
   constructor(file, model, { example = false } = {}) {
     Object.assign(this, { file, model, example });
+    this.id = crypto.randomUUID?.() ?? String(Math.random());
     this.state = "waiting";
     this.place = 0; // images before it
     this.tiles = { done: 0, total: 0 };

@@ -2,10 +2,11 @@
 
 /** What the server says is wrong (RFC 9457), or what this page found out by itself. */
 export class Problem extends Error {
-  constructor({ title = "It failed", detail = "", status = 0 } = {}) {
-    super(detail || title);
+  /** @param {object} fields  Those of RFC 9457; `final` where trying again is of no use. */
+  constructor({ title = "It failed", detail = "", status = 0, final = false } = {}) {
+    super(detail);
     this.title = title;
-    this.status = status;
+    this.final = final || [413, 415, 422].includes(status);
   }
 }
 
@@ -101,7 +102,7 @@ function follow(address, tell, signal) {
     };
     for (const name of ["queued", "running", "tile"]) on(name, (data) => tell(name, data));
     on("done", end(resolve));
-    on("failed", end((data) => reject(new Problem(data.problem ?? data))));
+    on("failed", end((data) => reject(new Problem(data))));
     events.onerror = end(() => reject(new Gone()));
     signal.addEventListener("abort", end(() => reject(signal.reason)));
   });

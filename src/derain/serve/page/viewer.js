@@ -1,7 +1,7 @@
 // The image that is looked at: before and after, its strength, what happened to it.
 
 import "./slider.js";
-import { pair } from "./images.js";
+import { original, pair, release } from "./images.js";
 import { saveOne } from "./downloads.js";
 import { showProgress } from "./list.js";
 import * as words from "./words.js";
@@ -18,6 +18,7 @@ export class Viewer {
     place.append(document.getElementById("view").content.cloneNode(true));
     this.slider = place.querySelector("before-after");
     this.strength = place.querySelector(".strength input");
+    this.tools = place.querySelector(".tools");
     this.saving = place.querySelector(".save");
 
     this.strength.addEventListener("input", () => {
@@ -26,7 +27,9 @@ export class Viewer {
     });
     this.saving.addEventListener("click", () => this.#save());
     place.querySelector(".retry").addEventListener("click", () => queue.again(this.item));
-    place.querySelector(".again button").addEventListener("click", () => {
+    place.querySelector(".drop-it").addEventListener("click", () => queue.remove(this.item));
+    place.querySelector(".again").addEventListener("click", () => {
+      release(this.item);
       queue.again(this.item, model().name);
     });
     queue.addEventListener("change", ({ detail: item }) => { if (item === this.item) this.update(); });
@@ -39,6 +42,9 @@ export class Viewer {
     this.update();
   }
 
+  /** Bring the image into sight, where it lies above or below the list. */
+  reveal() { place.scrollIntoView({ block: "nearest" }); }
+
   /** Show the item as it is now. */
   update() {
     const { item } = this;
@@ -46,10 +52,15 @@ export class Viewer {
     place.dataset.state = item.state;
     place.querySelector("#title").textContent = item.name;
     this.#message();
+    this.tools.disabled = item.state !== "done";
+    this.#facts();
     if (item.state === "done") {
       this.#blend();
       this.#stage();
-    } else this.#seen = null;
+    } else {
+      this.#seen = null;
+      this.#original();
+    }
     this.#again();
   }
 
@@ -57,7 +68,21 @@ export class Viewer {
     const { item } = this;
     place.querySelector(".what").textContent = words.state(item, this.queue.hold);
     place.querySelector(".why").textContent = item.problem?.message ?? "";
+    place.querySelector(".retry").hidden = !item.problem || item.problem.final;
     showProgress(place.querySelector(".message progress"), item);
+  }
+
+  /** What the browser can show of the item before it is done. */
+  async #original() {
+    const { item } = this;
+    const image = place.querySelector(".waiting");
+    if (image.dataset.of === item.id) return;
+    image.dataset.of = item.id;
+    image.hidden = true;
+    const address = await original(item);
+    if (image.dataset.of !== item.id || !address) return;
+    image.src = address;
+    image.hidden = false;
   }
 
   async #stage() {
@@ -68,17 +93,18 @@ export class Viewer {
     const { width, height } = item.result.facts;
     this.slider.style.setProperty("--w", width);
     this.slider.style.setProperty("--h", height);
-    let shown;
+    let before;
+    let after;
     try {
-      shown = await pair(item);
+      [before, after] = await pair(item);
     } catch {
       if (this.#seen === item.result) place.dataset.shown = "no";
       return;
     }
     if (this.#seen !== item.result) return; // another was chosen meanwhile
-    place.querySelector(".before").src = shown.before;
-    place.querySelector(".under").src = shown.before;
-    place.querySelector(".after").src = shown.after;
+    place.querySelector(".before").src = before;
+    place.querySelector(".under").src = before;
+    place.querySelector(".after").src = after;
     place.dataset.shown = "yes";
     this.slider.split = 50;
     this.slider.reset();
@@ -88,9 +114,13 @@ export class Viewer {
   #blend() {
     const { strength } = this.item;
     place.querySelector(".after").style.opacity = strength / 100;
-    place.querySelector(".strength output").textContent = `${strength} %`;
-    this.saving.textContent = strength === 100 ? "Download" : `Download at ${strength} %`;
+    place.querySelector(".strength output").textContent = `${strength}\u00a0%`;
+    this.saving.textContent = strength === 100 ? "Download" : `Download, ${strength}\u00a0%`;
     this.saving.disabled = false;
+    this.#facts();
+  }
+
+  #facts() {
     place.querySelector(".facts").replaceChildren(...words.facts(this.item).map(([name, text]) => {
       const group = document.createElement("div");
       group.append(element("dt", name), element("dd", text));
@@ -101,8 +131,8 @@ export class Viewer {
   #again() {
     const { name } = this.model();
     const offered = this.item.state === "done" && name !== this.item.model;
-    place.querySelector(".again").classList.toggle("unseen", !offered);
-    place.querySelector(".again button").textContent = `Do it again with ${name}`;
+    place.querySelector(".again").hidden = !offered;
+    place.querySelector(".again").textContent = `Again with ${name}`;
   }
 
   async #save() {

@@ -42,16 +42,22 @@ export function progress(item) {
   return total > 1 ? done / total : null;
 }
 
+const NAMES = ["Rain", "Size", "Format", "EXIF", "Colour profile", "Model"];
+
 /** What happened to an image: [name, text] pairs. */
 export function facts(item) {
+  if (item.state !== "done") return NAMES.map((name) => [name, "–"]);
   const { facts: of, blob } = item.results.get(item.strength) ?? item.result;
+  const texts = [
+    of.rain_found ? `found; changed by ${of.change.toFixed(1)} of 255` : "none was found",
+    `${number.format(of.width)} × ${number.format(of.height)} pixels, as it came`,
+    `${of.format}, ${of.bits} bits, ${bytes(blob.size)} (${bytes(item.file.size)} before)`,
+    of.exif ? "kept" : "it had none",
+    of.icc ? "kept" : "it had none",
+    `${of.model}, ${duration(of.seconds)}`,
+  ];
   return [
-    ["Rain", of.rain_found ? `found; it changed the image by ${of.change.toFixed(1)} of 255` : "none was found"],
-    ["Size", `${number.format(of.width)} × ${number.format(of.height)} pixels, as it came`],
-    ["Format", `${of.format}, ${of.bits} bits, ${bytes(blob.size)} (came with ${bytes(item.file.size)})`],
-    ["EXIF", of.exif ? "kept" : "it had none"],
-    ["Colour profile", of.icc ? "kept" : "it had none"],
-    ["Model", `${of.model}, ${duration(of.seconds)}`],
+    ...NAMES.map((name, n) => [name, texts[n]]),
     ...(of.notes?.length ? [["Notes", of.notes.join("; ")]] : []),
   ];
 }
