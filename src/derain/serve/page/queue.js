@@ -12,7 +12,7 @@ export class Item {
     Object.assign(this, { file, model, example });
     this.id = crypto.randomUUID?.() ?? String(Math.random());
     this.state = "waiting";
-    this.place = 0; // images before it
+    this.place = 0; // waiting: images before it; queued: its place at the server, from 1
     this.tiles = { done: 0, total: 0 };
     this.problem = null;
     this.results = new Map(); // strength in percent -> {blob, facts}

@@ -43,9 +43,6 @@ async function call(address, options = {}) {
   if (answer.status === 429 || answer.status === 503) {
     throw new Busy(problem, Math.max(1, Number(answer.headers.get("Retry-After")) || 5));
   }
-  if (answer.status === 401) {
-    problem.detail = "This server wants its token: open the link that it printed when it started.";
-  }
   throw new Problem(problem);
 }
 

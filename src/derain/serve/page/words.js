@@ -15,13 +15,12 @@ export function megapixels(count) { return `${number.format(Math.round(count / 1
 
 /** The state of an item in one short line. */
 export function state(item, hold) {
-  const before = item.place ? `, ${item.place} before it` : "";
   switch (item.state) {
     case "waiting":
       if (hold?.reason === "busy") return `Server busy, again in ${hold.seconds} s`;
       if (hold?.reason === "gone") return "Waiting for the server";
-      return `Waiting${before}`;
-    case "queued": return `In the queue${before}`;
+      return item.place ? `Waiting, ${item.place} before it` : "Waiting";
+    case "queued": return item.place > 1 ? `Place ${item.place} in the queue` : "Next in the queue";
     case "running": {
       const { done, total } = item.tiles;
       return total > 1 ? `Tile ${Math.min(done + 1, total)} of ${total}` : "Removing the rain";
