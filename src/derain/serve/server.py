@@ -128,7 +128,7 @@ def list_models(model: str) -> list[tuple[Model, str]]:
 def config(app: Any, limits: Limits) -> uvicorn.Config:
     """How uvicorn runs: no access log, no websockets, no trust in forwarded addresses."""
     return uvicorn.Config(
-        app, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
+        app, http=type("LimitedProtocol", (Protocol,), {"limits": limits}), ws="none", lifespan="off", log_config=None, access_log=False,
         server_header=False, proxy_headers=False, limit_concurrency=limits.connections,
         h11_max_incomplete_event_size=limits.head_bytes, timeout_graceful_shutdown=5,
     )  # fmt: skip
@@ -141,7 +141,7 @@ class Protocol(H11Protocol):
     after its answer, and for an answer that is not read.
     """
 
-    limits = Limits()
+    limits: Limits  # set by `config`, as uvicorn makes an object of the class for each connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore
         """Expect the head of a request."""

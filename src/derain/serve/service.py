@@ -84,10 +84,8 @@ class Service:
         return self.metrics.text()
 
     def retry_after(self) -> dict[str, str]:
-        """The header that says when a place will be free."""
-        waiting = len(self.queue) + len(self.running)
-        seconds = self._seconds * max(waiting, 1) / len(self.workers) / 4
-        return {"Retry-After": str(min(max(math.ceil(seconds), 1), 60))}
+        """The header that says when a place may be free: when the next image is done."""
+        return {"Retry-After": str(min(max(math.ceil(self._seconds), 1), 60))}
 
     @contextlib.asynccontextmanager
     async def place(self, client: Client) -> AsyncIterator[None]:

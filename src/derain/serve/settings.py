@@ -23,7 +23,7 @@ class Limits:
     patience: float = 20.0  # seconds that a body or an answer may stand still
     rate: int = 20_000  # bytes per second that an upload must reach on average
     connections: int = 512
-    drain: float = 30.0  # seconds that finished results wait for their clients after SIGTERM
+    drain: float = 10.0  # seconds that finished results wait for their clients after SIGTERM
 
 
 @dataclass(frozen=True)
