@@ -51,15 +51,11 @@ def launch(*arguments: str, limits: dict[str, float] | None = None) -> Running:
         [sys.executable, *command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
     assert process.stderr
-    said: list[str] = []
-    while not said or not re.search(r"serving on (\S+)", said[0]):
-        line = process.stderr.readline()
-        assert line, f"it ended: {''.join(said)}"
-        said = [line] if not said else said
-    count = 2 if "--host" in arguments or "--token" in arguments else 0
-    said += [process.stderr.readline() for _ in range(count)]
+    said = [process.stderr.readline()]
     address = re.search(r"serving on (\S+)/", said[0])
-    assert address
+    assert address, said[0] + process.stderr.read()
+    if "--host" in arguments:  # the link and the token follow
+        said += [process.stderr.readline() for _ in range(2)]
     found = Running(process, address[1], said)
     end = time.monotonic() + 60
     while httpx.get(f"{found.address}/readyz").status_code != 200:

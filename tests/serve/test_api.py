@@ -6,13 +6,13 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from benchmarks.mutations import corpus
+from PIL import Image
+from tests.serve.conftest import encoded
+
 from derain.client import Client, ServerProblem
 from derain.serve.problems import KINDS
 from derain.weights.catalog import list_models
-from tests.serve.conftest import encoded
 
 RAW = {"Content-Type": "application/octet-stream"}
 

@@ -11,9 +11,8 @@ from derain.serve.jobs import Client, Held, Job, JobOptions
 from derain.serve.metrics import Metrics
 from derain.serve.pool import WorkerProcess, processes
 from derain.serve.problems import Problem
-from derain.serve.settings import Settings
+from derain.serve.settings import THREADS, Settings
 from derain.serve.turns import Turns
-from derain.serve.worker import THREADS
 
 ATTEMPTS = 2  # an image that was at hand when a worker died, perhaps by its neighbour, goes again
 SWEEP = 1.0  # seconds between two looks at what has expired
