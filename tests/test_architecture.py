@@ -24,6 +24,8 @@ ALLOWED: dict[str, set[str]] = {
     "engines": {"models", "weights"},
     "restore": {"engines", "io", "memory", "scales", "tiles", "weights"},
     "batch": {"io", "restore"},
+    "serve": {"batch", "io", "restore", "scales", "weights"},
+    "client": set(),
     "export": {"engines", "graph", "models", "weights"},
     "benchmark": {"engines", "export", "io", "models", "restore", "weights"},
     "training": {
@@ -31,8 +33,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "evaluation": {"data", "engines", "io", "metrics", "models", "restore", "weights"},
     "cli": {
-        "batch", "benchmark", "data", "engines", "evaluation", "export", "io", "metrics", "models",
-        "rain", "restore", "training", "weights",
+        "batch", "benchmark", "data", "engines", "evaluation", "export", "io", "memory", "metrics",
+        "models", "rain", "restore", "serve", "training", "weights",
     },
     "__init__": {"restore", "weights"},
     "__main__": {"cli"},

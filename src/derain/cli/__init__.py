@@ -44,7 +44,7 @@ EXTRAS = {
     "h11": "serve",
     "python_multipart": "serve",
     "prometheus_client": "serve",
-    "httpx": "serve",
+    "httpx": "client",
 }
 
 

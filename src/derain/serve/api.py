@@ -8,7 +8,6 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from PIL import features
 
 from derain.io.formats import FORMATS
-from derain.scales import parse_scales
 from derain.serve import answers, pages
 from derain.serve.jobs import Client, JobOptions
 from derain.serve.problems import Problem
@@ -86,6 +85,8 @@ def options_of(
     if format is not None and format.lower() not in writable():
         raise Problem("bad-option", f"format must be one of {', '.join(writable())}.")
     if scales != "auto":
+        from derain.scales import parse_scales  # and NumPy, which this process has no other use for
+
         try:
             parse_scales(scales)
         except ValueError as error:

@@ -38,7 +38,8 @@ def create_app(site: Site, names: Names, keys: Keys | None) -> Guard:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _internal)
-    return Guard(app, names, keys, site.service.metrics)
+    service = site.service
+    return Guard(app, names, keys, service.limits.head_bytes, service.metrics)
 
 
 def _problem(request: Request, error: Exception) -> JSONResponse:

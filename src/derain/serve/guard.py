@@ -62,9 +62,10 @@ class Names:
         if name in self._names:
             return True
         try:
-            return not self._local or ipaddress.ip_address(name).is_loopback
+            found = ipaddress.ip_address(name)
         except ValueError:
             return False
+        return found.is_loopback or not self._local
 
 
 def is_loopback(address: str) -> bool:
@@ -118,11 +119,15 @@ class Guard:
         app: What it guards.
         names: The names under which the server answers.
         keys: The token, if there is one.
+        head_bytes: What a request's address and headers may have together.
         metrics: Where answers are counted.
     """
 
-    def __init__(self, app: ASGIApp, names: Names, keys: Keys | None, metrics: Metrics) -> None:
-        self.app, self.names, self.keys, self.metrics = app, names, keys, metrics
+    def __init__(
+        self, app: ASGIApp, names: Names, keys: Keys | None, head_bytes: int, metrics: Metrics
+    ) -> None:
+        self.app, self.names, self.keys = app, names, keys
+        self.head_bytes, self.metrics = head_bytes, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let it through."""
@@ -147,6 +152,10 @@ class Guard:
     def _admit(self, scope: Scope) -> RedirectResponse | None:
         """None where a request may go on; else what answers it."""
         headers, path = Headers(scope=scope), scope["path"]
+        # uvicorn stops at a head that is too long only where it comes in pieces.
+        size = sum(len(name) + len(value) for name, value in scope["headers"])
+        if size + len(scope["raw_path"]) + len(scope["query_string"]) > self.head_bytes:
+            raise Problem("long-head", f"More than {self.head_bytes} bytes of address and headers.")
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self.names.hold(hosts[0]):
             raise Problem("wrong-host", "Ask for it by its address, or start it with --allow-host.")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import sys
@@ -9,7 +10,6 @@ from collections.abc import AsyncIterator
 
 from derain.serve import frames
 from derain.serve.settings import Settings
-from derain.serve.worker import arguments
 
 BUFFER = 1 << 20  # bytes of a worker's output that wait to be read
 PAUSE = 1.0  # seconds before a worker that died is replaced
@@ -26,7 +26,12 @@ class WorkerProcess:
     """
 
     def __init__(self, settings: Settings, threads: int | None) -> None:
-        self._arguments = arguments(settings, threads)
+        self._settings = json.dumps(
+            {
+                "model": settings.model, "device": settings.device, "engine": settings.engine,
+                "precision": settings.precision, "memory": settings.memory, "threads": threads,
+            }
+        )  # fmt: skip
         self._answers: dict[str, asyncio.Queue[tuple[frames.Message, bytes]]] = {}
         self._process: asyncio.subprocess.Process | None = None
         self.ready = asyncio.Event()
@@ -45,7 +50,7 @@ class WorkerProcess:
     async def _run(self) -> None:
         # A session of its own: Ctrl-C is for the server, which lets a worker finish what it does.
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "derain.serve.worker", self._arguments,
+            sys.executable, "-m", "derain.serve.worker", self._settings,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             start_new_session=True, limit=BUFFER,
         )  # fmt: skip

@@ -27,6 +27,7 @@ KINDS = {
     "bad-image": Kind(422, "The image cannot be restored"),
     "bad-option": Kind(422, "An option is not possible"),
     "busy": Kind(429, "The queue is full"),
+    "long-head": Kind(431, "The address or the headers are too long"),
     "internal": Kind(500, "The server made a mistake"),
     "stopping": Kind(503, "The server is stopping"),
     "not-ready": Kind(503, "The server is not ready"),

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -83,8 +84,10 @@ def listen(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
-        hint = "; choose another --port, or 0 for any" if error.errno in IN_USE else ""
-        raise ValueError(f"cannot listen on {host}, port {port}: {error.strerror}{hint}") from None
+        code = error.errno or 0  # below 0 where a name leads nowhere
+        reason = os.strerror(code) if code > 0 else error.strerror
+        hint = "; choose another --port, or 0 for any" if code in IN_USE else ""
+        raise ValueError(f"cannot listen on {host}, port {port}: {reason}{hint}") from None
     found.setblocking(False)
     return found
 
@@ -127,8 +130,9 @@ def list_models(model: str) -> list[tuple[Model, str]]:
 
 def config(app: Any, limits: Limits) -> uvicorn.Config:
     """How uvicorn runs: no access log, no websockets, no trust in forwarded addresses."""
+    protocol = type("LimitedProtocol", (Protocol,), {"limits": limits})
     return uvicorn.Config(
-        app, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
+        app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False,
         server_header=False, proxy_headers=False, limit_concurrency=limits.connections,
         h11_max_incomplete_event_size=limits.head_bytes, timeout_graceful_shutdown=5,
     )  # fmt: skip
@@ -141,7 +145,7 @@ class Protocol(H11Protocol):
     after its answer, and for an answer that is not read.
     """
 
-    limits = Limits()
+    limits: Limits  # set by `config`, as uvicorn makes an object of the class for each connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore
         """Expect the head of a request."""

@@ -11,9 +11,8 @@ from derain.serve.jobs import Client, Held, Job, JobOptions
 from derain.serve.metrics import Metrics
 from derain.serve.pool import WorkerProcess, processes
 from derain.serve.problems import Problem
-from derain.serve.settings import Settings
+from derain.serve.settings import THREADS, Settings
 from derain.serve.turns import Turns
-from derain.serve.worker import THREADS
 
 ATTEMPTS = 2  # an image that was at hand when a worker died, perhaps by its neighbour, goes again
 SWEEP = 1.0  # seconds between two looks at what has expired
@@ -84,10 +83,8 @@ class Service:
         return self.metrics.text()
 
     def retry_after(self) -> dict[str, str]:
-        """The header that says when a place will be free."""
-        waiting = len(self.queue) + len(self.running)
-        seconds = self._seconds * max(waiting, 1) / len(self.workers) / 4
-        return {"Retry-After": str(min(max(math.ceil(seconds), 1), 60))}
+        """The header that says when a place may be free: when the next image is done."""
+        return {"Retry-After": str(min(max(math.ceil(self._seconds), 1), 60))}
 
     @contextlib.asynccontextmanager
     async def place(self, client: Client) -> AsyncIterator[None]:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from derain.io.encode import QUALITY
 from derain.weights.catalog import DEFAULT
+
+# Images at a time in one worker: one is decoded or encoded while the network runs on the other.
+THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Limits:
     patience: float = 20.0  # seconds that a body or an answer may stand still
     rate: int = 20_000  # bytes per second that an upload must reach on average
     connections: int = 512
-    drain: float = 30.0  # seconds that finished results wait for their clients after SIGTERM
+    drain: float = 10.0  # seconds that finished results wait for their clients after SIGTERM
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Settings:
     precision: str = "auto"
     memory: str | None = None  # for one image, as `derain restore --memory`
     workers: int = 1  # processes that restore
-    quality: int = QUALITY  # of JPEG, WebP and AVIF
+    quality: int = 95  # of JPEG, WebP and AVIF, as `derain restore --quality`
     token: str | None = None  # what clients must show; None lets everybody in
     hosts: tuple[str, ...] = ()  # names that the Host header may hold beside this machine's own
     log_names: bool = False  # whether names of images go to the log

@@ -2,11 +2,10 @@
 
     python -m derain.serve.worker SETTINGS
 
-SETTINGS is JSON. Frames come on standard input and go to standard output. The process ends when
-its input does, so none outlives its server.
+SETTINGS is JSON, as `pool.py` writes it. Frames come on standard input and go to standard output.
+The process ends when its input does, so none outlives its server.
 """
 
-import dataclasses
 import json
 import logging
 import os
@@ -20,8 +19,7 @@ from derain.batch import UNCHANGED, BatchSettings, Cancelled, restore_data
 from derain.io.formats import one_line
 from derain.restore import RestoreOptions, Restorer, load
 from derain.serve import frames
-
-THREADS = 2  # images at a time: one is decoded or encoded while the network runs on the other
+from derain.serve.settings import THREADS
 
 
 class Notes(logging.Handler):
@@ -147,13 +145,6 @@ def main() -> None:
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     Worker(json.loads(sys.argv[1]), output).run(sys.stdin.buffer)
-
-
-def arguments(settings: Any, threads: int | None) -> str:
-    """What `main` takes, from `Settings`."""
-    wanted = ("model", "device", "engine", "precision", "memory")
-    values = dataclasses.asdict(settings)
-    return json.dumps({name: values[name] for name in wanted} | {"threads": threads})
 
 
 if __name__ == "__main__":
