@@ -25,6 +25,8 @@ ALLOWED: dict[str, set[str]] = {
     "restore": {"engines", "io", "memory", "scales", "tiles", "weights"},
     "video": {"io", "restore"},
     "batch": {"io", "restore", "video"},
+    "serve": {"batch", "io", "restore", "scales", "weights"},
+    "client": set(),
     "export": {"engines", "graph", "models", "weights"},
     "benchmark": {"engines", "export", "io", "models", "restore", "weights"},
     "training": {
@@ -33,8 +35,8 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"data", "engines", "io", "metrics", "models", "restore", "weights"},
     "study": {"data", "evaluation", "io", "metrics", "training"},
     "cli": {
-        "batch", "benchmark", "data", "engines", "evaluation", "export", "io", "metrics", "models",
-        "rain", "restore", "study", "training", "weights",
+        "batch", "benchmark", "data", "engines", "evaluation", "export", "io", "memory", "metrics",
+        "models", "rain", "restore", "serve", "study", "training", "weights",
     },
     "__init__": {"restore", "weights"},
     "__main__": {"cli"},
