@@ -92,14 +92,19 @@ def _environment() -> Any:
     except ModuleNotFoundError:
         raise ImportError("the HTML report needs `pip install derain[eval]`") from None
 
-    folder = resources.files("derain.evaluation")
     return jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text("utf-8")),
+        loader=jinja2.FunctionLoader(_source),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+
+
+def _source(name: str) -> str:
+    """A file of the report; the slider is the one of `derain serve`'s page."""
+    room = "serve/page" if name.startswith("slider.") else "evaluation"
+    return resources.files("derain").joinpath(room, name).read_text("utf-8")
 
 
 def _cells(value: float | None, metric: str) -> str:
