@@ -20,6 +20,7 @@ from derain.weights.files import describe, save_weights  # noqa: E402
 from derain.weights.record import Record  # noqa: E402
 
 FAMILIES = {entry.network: name for name, entry in reversed(MODELS.items())}
+FORMS = ("ddn-matlab", "did-mdn-known")  # of classes above, with other operators
 
 
 def smaller(config: Any) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def test_every_row_keeps_the_contract(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES.values())
+@pytest.mark.parametrize("family", [*FAMILIES.values(), *FORMS])
 def test_both_engines_agree_on_any_size(family, tmp_path):
     torch.manual_seed(0)
     options = smaller(MODELS[family].config)
@@ -65,7 +66,7 @@ def test_both_engines_agree_on_any_size(family, tmp_path):
         for suffix in (".onnx", ".safetensors")
     ]
     assert [r.engine.name for r in engines] == ["OpenVINO", "torch"]
-    for size in ((64, 96), (37, 61), (5, 90), (1, 1)):
+    for size in ((64, 96), (37, 61), (5, 90), (1, 1), (97, 131)):
         image = np.random.default_rng(0).random((*size, 3), np.float32)
         a, b = (restorer(image) for restorer in engines)
         assert a.shape == image.shape
