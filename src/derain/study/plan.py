@@ -70,7 +70,8 @@ def read_study(path: Path) -> Study:
         if len(set(slugs)) < len(slugs):
             raise ValueError("rows must differ in the letters and digits of their names")
         for claim in study.claims:
-            study.row(claim.better), study.row(claim.than)
+            study.row(claim.better)
+            study.row(claim.than)
         get_protocol(study.protocol)
         for metric in study.metrics:
             get_metric(metric)
