@@ -63,6 +63,8 @@ MODELS: dict[str, Entry] = {
     "mspfn-m13n2": _mspfn("Table 3", fine_modules=13, attention_units=2),
     "mspfn-m10n3": _mspfn("baseline, Tables 2 and 3", fine_modules=10, attention_units=3),
     "mspfn-m8n5": _mspfn("Table 3", fine_modules=8, attention_units=5),
+    "mspfn-gaussian": _mspfn("with the Gaussian pyramid of its words", pyramid="gaussian"),
+    "mspfn-recurrent": _mspfn("with three steps in each ConvLSTM, ours", recurrent_steps=3),
     "mspfn-model1": _mspfn(
         "Table 2, single scale",
         fine_modules=10,
@@ -90,6 +92,7 @@ MODELS: dict[str, Entry] = {
     ),
     "dcsfn": _dcsfn("C32 K3 GRU; M4 of Table 3, Tables 1-6"),
     "dcsfn-code": _dcsfn("the authors' code, C20 K4", width=20, scales=4),
+    "dcsfn-eq2": _dcsfn("in the order of Eq. 2", order="equation"),
     "dcsfn-small": _dcsfn("C16 L8, ours", width=16, blocks=8),
     "dcsfn-lstm": _dcsfn("Table 6", unit="lstm"),
     "dcsfn-rnn": _dcsfn("Table 6", unit="rnn"),
