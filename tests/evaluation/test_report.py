@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from derain.data.layouts import find_set
-from derain.evaluation import pages, report, tables
+from derain.evaluation import pages, report, tables, typeset
 from derain.evaluation.evaluate import Plan, evaluate
 from derain.evaluation.models import EvaluationModel, rainy_input
 from derain.io.decode import read_rgb
@@ -94,7 +94,7 @@ def test_every_number_is_on_the_page(built: list[tables.Table]) -> None:
     for line in built[0].lines:
         assert line.name in page
         for metric, value in line.measured.items():
-            assert tables.number(value, METRICS[metric].digits) in page
+            assert typeset.number(value, METRICS[metric].digits) in page
         assert all(printed in page for printed in line.published.values())
     assert "4 instead of 100" in page
     assert "1.2.3" in page

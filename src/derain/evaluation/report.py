@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from derain.evaluation import tables
+from derain.evaluation import tables, typeset
 from derain.evaluation.evaluate import ImageResult, Measured
 from derain.evaluation.pages import data_url, restored, template
 from derain.evaluation.published import MARKS
@@ -50,7 +50,7 @@ def render(results: Sequence[Table], about: dict[str, str]) -> str:
         about=about,
         tables=results,
         cells=_cells,
-        count=tables.count,
+        count=typeset.count,
         headline=tables.headline,
         marks={table.found.name: tables.marks(table) for table in results},
         meanings=MARKS,
@@ -71,7 +71,7 @@ def render(results: Sequence[Table], about: dict[str, str]) -> str:
 def _cells(value: float | None, metric: str) -> str:
     if value is not None and math.isinf(value):
         return "∞"
-    return tables.number(value, METRICS[metric].digits)
+    return typeset.number(value, METRICS[metric].digits)
 
 
 def _input_of(table: Table) -> dict[str, ImageResult]:

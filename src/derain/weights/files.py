@@ -154,6 +154,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise ValueError(f"{path}: damaged: {str(error).splitlines()[0]}") from None
     for name, tensor in tensors.items():
+        if not name.isprintable():
+            raise ValueError(f"{path}: {name!r} is no name of a tensor")
         counter = name.endswith(BATCHES) and tensor.dtype is torch.int64
         if not tensor.is_floating_point() and not counter:
             raise ValueError(f"{path}: tensor {name} holds {tensor.dtype}, no weights")

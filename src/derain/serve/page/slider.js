@@ -19,6 +19,7 @@ customElements.define("before-after", class extends HTMLElement {
     this.range.addEventListener("input", () => { this.split = this.range.value; });
     this.range.addEventListener("keydown", (event) => this.#press(event));
     this.stage.addEventListener("pointerdown", (event) => this.#down(event));
+    this.stage.addEventListener("mousedown", (event) => event.preventDefault()); // keeps the focus
     this.stage.addEventListener("dblclick", (event) => {
       this.zoomTo(this.#zoom > 1 ? 1 : 4, ...this.#at(event));
     });

@@ -83,7 +83,7 @@ def read_tensors(path: Path) -> Tensors:
     if not isinstance(content, dict) or not content:
         raise ValueError(f"{path}: holds no state dict")
     for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
+        if not (isinstance(key, str) and key.isprintable() and isinstance(value, Tensor)):
             raise ValueError(f"{path}: holds no state dict: {key!r} is no tensor")
         if fault := _fault(value):
             raise ValueError(f"{path}: tensor {key!r} {fault}")
