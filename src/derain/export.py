@@ -339,7 +339,8 @@ def compare(path: Path, reference: RunBatch, multiple: int, size: Size | None) -
     for run in runners(path):
         for one, right in zip(images, expected, strict=True):
             errors = run(one).astype(np.float64) - right
-            difference = max(difference, float(np.abs(errors).max()))
+            largest = max(1.0, float(np.abs(right).max()))  # untrained networks may leave [0, 1]
+            difference = max(difference, float(np.abs(errors).max()) / largest)
             psnr = min(psnr, float(-10 * np.log10(max(np.mean(errors**2), 1e-20))))
     return Agreement(difference, psnr)
 
