@@ -2,12 +2,9 @@
 
 import base64
 import io
-import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,9 +15,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("playwright", reason="the page's tests need playwright (derain[dev])")
-pytest.importorskip("fastapi", reason="the server needs derain[serve]")
 
 from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_playwright
+from tests.serve.conftest import Running
 
 CHROMIUM = shutil.which("chromium")
 AXE = "axe-core@4.14.1"
@@ -58,36 +55,6 @@ DROP = """(files) => {
 }"""
 
 
-class Server:
-    """A `derain serve` process."""
-
-    def __init__(self, *options: str, port: int = 0) -> None:
-        command = [sys.executable, "-m", "derain", "serve", "--no-open", f"--port={port}"]
-        self.process = subprocess.Popen(
-            [*command, *options], stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-        assert self.process.stderr
-        for line in self.process.stderr:
-            if found := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
-                self.address, self.port = found[0], int(found[1])
-                return
-        raise AssertionError("the server has not started")
-
-    def kill(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        assert self.process.stderr
-        self.process.stderr.close()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    started = Server()
-    yield started
-    started.kill()
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
@@ -105,7 +72,7 @@ def visit(browser: Browser) -> Iterator[Visit]:
     errors: list[str] = []
 
     def open_page(
-        server: Server,
+        server: Running,
         viewport: dict[str, int] = DESK,
         hear: Callable[[Request], None] = lambda request: None,
         **options: Any,
@@ -117,7 +84,7 @@ def visit(browser: Browser) -> Iterator[Visit]:
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", hear)
-        page.goto(server.address)
+        page.goto(f"{server.address}/")
         expect(page.locator("#model")).to_be_enabled()
         return page
 
@@ -186,13 +153,13 @@ def overhang(page: Page) -> int:
     return page.evaluate("document.documentElement.scrollWidth - innerWidth")
 
 
-def test_a_first_visit_is_light_and_asks_nobody_else(server: Server, visit: Visit) -> None:
+def test_a_first_visit_is_light_and_asks_nobody_else(server: Running, visit: Visit) -> None:
     asked: list[Request] = []
     page = visit(server, hear=lambda request: asked.append(request))
     page.wait_for_load_state("networkidle")
     sizes = [request.sizes() for request in asked]
     weight = sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes)
-    assert f"{server.address}v1/models" in [request.url for request in asked]
+    assert f"{server.address}/v1/models" in [request.url for request in asked]
     assert 20_000 < weight < 100_000
 
     page.get_by_role("button", name="Try the example").click()
@@ -206,7 +173,7 @@ def test_a_first_visit_is_light_and_asks_nobody_else(server: Server, visit: Visi
 
 
 def test_of_three_dropped_images_the_broken_one_fails_alone(
-    server: Server, visit: Visit, tmp_path: Path, derain: Any
+    server: Running, visit: Visit, tmp_path: Path, derain: Any
 ) -> None:
     images = {"street.jpg": SMALL, "broken.jpg": BROKEN, "deep.png": DEEP}
     for name, data in images.items():
@@ -238,7 +205,7 @@ def test_of_three_dropped_images_the_broken_one_fails_alone(
 
 
 def test_strength_is_seen_at_once_and_downloaded_as_restore_writes_it(
-    server: Server, visit: Visit, tmp_path: Path, derain: Any
+    server: Running, visit: Visit, tmp_path: Path, derain: Any
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(SMALL)
     derain("restore", tmp_path / "a.jpg", "--strength", 0.6)
@@ -253,7 +220,7 @@ def test_strength_is_seen_at_once_and_downloaded_as_restore_writes_it(
     assert download(page, ".save")[1] == (tmp_path / "a_derained.jpg").read_bytes()
 
 
-def test_the_slider_follows_mouse_and_keys(server: Server, visit: Visit) -> None:
+def test_the_slider_follows_mouse_and_keys(server: Running, visit: Visit) -> None:
     page = visit(server)
     drop(page, ("a.jpg", SMALL))
     wait_for(page, "a.jpg", "done")
@@ -307,7 +274,7 @@ def test_the_slider_follows_mouse_and_keys(server: Server, visit: Visit) -> None
     assert zoomed() == pytest.approx(4, abs=0.01)
 
 
-def test_what_cannot_be_done_is_said_and_the_rest_goes_on(server: Server, visit: Visit) -> None:
+def test_what_cannot_be_done_is_said_and_the_rest_goes_on(server: Running, visit: Visit) -> None:
     page = visit(server)
     tiff = cv2.imencode(".tif", np.full((64, 80, 3), 90, np.uint8))[1].tobytes()
     drop(page, ("IMG_1.HEIC", b"abc"), ("a.mp4", b"abc"), ("empty.jpg", b""), ("scan.tif", tiff))
@@ -328,7 +295,7 @@ def test_what_cannot_be_done_is_said_and_the_rest_goes_on(server: Server, visit:
     assert page.locator("#spoken").text_content()
 
 
-def test_everything_is_reached_by_keyboard(server: Server, visit: Visit) -> None:
+def test_everything_is_reached_by_keyboard(server: Running, visit: Visit) -> None:
     page = visit(server)
 
     def press_until(selector: str, key: str = "Tab") -> None:
@@ -362,7 +329,7 @@ def test_everything_is_reached_by_keyboard(server: Server, visit: Visit) -> None
         press_until(selector)
 
 
-def test_axe_finds_nothing_in_any_state(server: Server, visit: Visit, axe: str) -> None:
+def test_axe_finds_nothing_in_any_state(server: Running, visit: Visit, axe: str) -> None:
     page = visit(server, reduced_motion="reduce")
     motion = "e => getComputedStyle(e).transitionDuration"
     assert page.locator("#example").evaluate(motion) == "0s"
@@ -378,7 +345,7 @@ def test_axe_finds_nothing_in_any_state(server: Server, visit: Visit, axe: str) 
     assert violations(page, axe) == []
 
 
-def test_a_phone_shows_it_without_scrolling_sideways(server: Server, visit: Visit) -> None:
+def test_a_phone_shows_it_without_scrolling_sideways(server: Running, visit: Visit) -> None:
     page = visit(server, PHONE, has_touch=True)
     assert overhang(page) <= 0
     long = "a long name of an image from the holidays in Norway.jpg"
@@ -399,30 +366,28 @@ def test_a_phone_shows_it_without_scrolling_sideways(server: Server, visit: Visi
 
 
 def test_a_full_queue_is_waited_for_and_a_dead_server_costs_no_result(
-    visit: Visit, axe: str
+    start: Callable[..., Running], visit: Visit, axe: str
 ) -> None:
-    small = Server("--queue=1")
-    try:
-        page = visit(small, reduced_motion="reduce")
-        drop(page, ("a.jpg", SMALL), ("b.jpg", SMALL), ("c.jpg", SMALL))
-        expect(page.get_by_text(re.compile("Server busy, again in .* s")).first).to_be_visible()
-        assert violations(page, axe) == []
-        for name in ("a.jpg", "b.jpg", "c.jpg"):
-            wait_for(page, name, "done")
+    small = start("--queue=1")
+    page = visit(small, reduced_motion="reduce")
+    drop(page, ("a.jpg", SMALL), ("b.jpg", SMALL), ("c.jpg", SMALL))
+    expect(page.get_by_text(re.compile("Server busy, again in .* s")).first).to_be_visible()
+    assert violations(page, axe) == []
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        wait_for(page, name, "done")
 
-        drop(page, ("large.jpg", LARGE))
-        wait_for(page, "large.jpg", "running")
-        small.kill()
-        expect(page.locator("#notice")).to_contain_text("does not answer")
-        wait_for(page, "large.jpg", "waiting")
-        assert violations(page, axe) == []
-        look_at(page, "a.jpg")
-        name, data = download(page, ".save")
-        assert name == "a_derained.jpg"
-        assert data.startswith(b"\xff\xd8\xff")
+    drop(page, ("large.jpg", LARGE))
+    wait_for(page, "large.jpg", "running")
+    small.process.kill()
+    expect(page.locator("#notice")).to_contain_text("does not answer")
+    wait_for(page, "large.jpg", "waiting")
+    assert violations(page, axe) == []
+    look_at(page, "a.jpg")
+    name, data = download(page, ".save")
+    assert name == "a_derained.jpg"
+    assert data.startswith(b"\xff\xd8\xff")
 
-        small = Server(port=small.port)
-        wait_for(page, "large.jpg", "done")
-        expect(page.locator("#notice")).to_be_hidden()
-    finally:
-        small.kill()
+    small.process.wait()
+    start("--port", small.address.rpartition(":")[2])
+    wait_for(page, "large.jpg", "done")
+    expect(page.locator("#notice")).to_be_hidden()
