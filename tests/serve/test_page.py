@@ -13,6 +13,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 pytest.importorskip("playwright", reason="the page's tests need playwright (derain[dev])")
 
@@ -202,6 +203,39 @@ def test_of_three_dropped_images_the_broken_one_fails_alone(
         assert files.namelist() == ["street_derained.jpg", "deep_derained.png"]
         for name in files.namelist():
             assert files.read(name) == (tmp_path / name).read_bytes()
+
+
+def seen(page: Page) -> NDArray[np.float64]:
+    """What the stage shows, in its middle third, where nothing lies over the image."""
+    shot = np.frombuffer(page.locator(".stage").screenshot(), np.uint8)
+    shown = cv2.imdecode(shot, cv2.IMREAD_COLOR)
+    assert shown is not None
+    height, width = (length // 3 for length in shown.shape[:2])
+    return shown[height:-height, width:-width].astype(float)
+
+
+def test_both_sides_show_their_image_and_strength_blends_them(
+    server: Running, visit: Visit
+) -> None:
+    page = visit(server)
+    drop(page, ("a.jpg", SMALL))
+    wait_for(page, "a.jpg", "done")
+    look_at(page, "a.jpg")
+    slider = page.locator(".stage input")
+    slider.fill("100")
+    before = seen(page)
+    slider.fill("0")
+    after = seen(page)
+    restored = cv2.imdecode(np.frombuffer(download(page, ".save")[1], np.uint8), cv2.IMREAD_COLOR)
+    assert restored is not None
+    assert RAINY is not None
+    change = RAINY[:120, :180].astype(float) - restored
+    expected = change[40:-40, 60:-60].mean()
+    assert expected > 10
+    assert (before - after).mean() == pytest.approx(expected, rel=0.1)
+    page.get_by_label("Strength").fill("60")
+    blend = 0.6 * after + 0.4 * before
+    assert np.abs(seen(page) - blend).mean() < 1.5
 
 
 def test_strength_is_seen_at_once_and_downloaded_as_restore_writes_it(
