@@ -187,7 +187,7 @@ def test_the_documentation_names_all_and_needs_no_other_machine(http):
 
 def test_numbers_for_prometheus(http):
     def count(text):
-        return float(re.search(r'derain_images_total{outcome="done"} (\S+)', text)[1])
+        return float(re.findall(r'derain_images_total{outcome="done"} (\S+)', text)[0])
 
     http.post("/v1/restore", content=encoded(), headers=RAW)
     before = count(http.get("/metrics").text)

@@ -85,8 +85,8 @@ def test_the_server_s_own_page_may_post(http, server):
 def test_beyond_this_machine_nobody_comes_in_without_the_token(start):
     running = start("--host", "0.0.0.0")
     address = re.sub(r"//[^:]+:", "//127.0.0.1:", running.address)
-    link = re.search(r"(/login/\S+)", running.said[1])[1]
-    token = re.search(r"Bearer (\S+)", running.said[2])[1]
+    link = re.findall(r"(/login/\S+)", running.said[1])[0]
+    token = re.findall(r"Bearer (\S+)", running.said[2])[0]
     for path in ("/", "/v1/models", "/metrics", "/docs", "/page/docs.css", "/login/", "/login/x"):
         answer = httpx.get(address + path)
         assert (answer.status_code, answer.json()["type"]) == (401, "/docs#no-token")

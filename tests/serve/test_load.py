@@ -28,12 +28,12 @@ def small():
 
 def running_images(address):
     text = httpx.get(f"{address}/metrics").text
-    return int(float(re.search(r"^derain_running_images (\S+)", text, re.MULTILINE)[1]))
+    return int(float(re.findall(r"^derain_running_images (\S+)", text, re.MULTILINE)[0]))
 
 
 def cancelled(address):
     text = httpx.get(f"{address}/metrics").text
-    return float(re.search(r'derain_images_total{outcome="cancelled"} (\S+)', text)[1])
+    return float(re.findall(r'derain_images_total{outcome="cancelled"} (\S+)', text)[0])
 
 
 def until(condition, seconds=30):

@@ -23,6 +23,7 @@ class Metrics:
             "derain_image_seconds", "Time to decode, restore and encode an image.",
             buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300), registry=registry,
         )  # fmt: skip
+        self.deaths = Counter("derain_worker_deaths", "Workers that died.", registry=registry)
         self.waiting = Gauge("derain_waiting_images", "Jobs that wait.", registry=registry)
         self.running = Gauge("derain_running_images", "Jobs that run.", registry=registry)
         self.held = Gauge("derain_held_bytes", "Bytes of uploads and results.", registry=registry)

@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import AsyncIterator
 
+from prometheus_client import Counter
+
 from derain.serve import frames
 from derain.serve.settings import Settings
 
@@ -23,9 +25,11 @@ class WorkerProcess:
     Args:
         settings: What it runs.
         threads: CPU threads for its networks; None leaves it to the engine.
+        deaths: Counts how often it had to be replaced.
     """
 
-    def __init__(self, settings: Settings, threads: int | None) -> None:
+    def __init__(self, settings: Settings, threads: int | None, deaths: Counter) -> None:
+        self._deaths = deaths
         self._settings = json.dumps(
             {
                 "model": settings.model, "device": settings.device, "engine": settings.engine,
@@ -44,6 +48,7 @@ class WorkerProcess:
         """
         while True:
             await self._run()
+            self._deaths.inc()
             log.warning("a worker process died; another one takes its place")
             await asyncio.sleep(PAUSE)
 
@@ -111,7 +116,7 @@ class WorkerProcess:
         return True
 
 
-def processes(settings: Settings) -> list[WorkerProcess]:
+def processes(settings: Settings, deaths: Counter) -> list[WorkerProcess]:
     """As many as the settings say; several share the cores."""
     threads = None if settings.workers == 1 else max((os.cpu_count() or 1) // settings.workers, 1)
-    return [WorkerProcess(settings, threads) for _ in range(settings.workers)]
+    return [WorkerProcess(settings, threads, deaths) for _ in range(settings.workers)]

@@ -36,9 +36,9 @@ class Service:
         self.running: dict[str, WorkerProcess] = {}
         self.uploads: dict[Client, int] = {}  # that are being received
         self.receiving = 0  # bytes of them
-        self.workers = processes(settings)
-        self.draining = False
         self.metrics = Metrics()
+        self.workers = processes(settings, self.metrics.deaths)
+        self.draining = False
         self._seconds = SECONDS  # of an image, a moving average
 
     async def run(self) -> None:
