@@ -26,7 +26,7 @@ EXAMPLE = (Path(__file__).resolve().parents[2] / "examples" / "rainy.jpg").read_
 RAINY = cv2.imdecode(np.frombuffer(EXAMPLE, np.uint8), cv2.IMREAD_COLOR)
 assert RAINY is not None
 SMALL = cv2.imencode(".jpg", RAINY[:120, :180])[1].tobytes()  # done at once
-LARGE = cv2.imencode(".jpg", cv2.resize(RAINY, (1500, 1000)))[1].tobytes()  # takes seconds
+LARGE = cv2.imencode(".jpg", cv2.resize(RAINY, (1200, 800)))[1].tobytes()  # takes seconds
 DEEP = cv2.imencode(".png", RAINY[:120, :160].astype(np.uint16) * 257)[1].tobytes()
 BROKEN = SMALL[:900]
 SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
