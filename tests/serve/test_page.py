@@ -252,6 +252,10 @@ def test_strength_is_seen_at_once_and_downloaded_as_restore_writes_it(
         page.keyboard.press("ArrowLeft")
     expect(page.locator(".after")).to_have_css("opacity", "0.6")
     assert download(page, ".save")[1] == (tmp_path / "a_derained.jpg").read_bytes()
+    page.get_by_label("Model").select_option("mspfn-lite")
+    expect(page.locator("#about")).to_contain_text("MSPFN")
+    page.get_by_role("button", name="Again with mspfn-lite").click()
+    expect(page.locator(".facts")).to_contain_text("mspfn-lite, ")
 
 
 def test_the_slider_follows_mouse_and_keys(server: Running, visit: Visit) -> None:
