@@ -2,12 +2,9 @@
 
 import base64
 import io
-import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,11 +13,12 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 pytest.importorskip("playwright", reason="the page's tests need playwright (derain[dev])")
-pytest.importorskip("fastapi", reason="the server needs derain[serve]")
 
 from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_playwright
+from tests.serve.conftest import Running
 
 CHROMIUM = shutil.which("chromium")
 AXE = "axe-core@4.14.1"
@@ -28,7 +26,7 @@ EXAMPLE = (Path(__file__).resolve().parents[2] / "examples" / "rainy.jpg").read_
 RAINY = cv2.imdecode(np.frombuffer(EXAMPLE, np.uint8), cv2.IMREAD_COLOR)
 assert RAINY is not None
 SMALL = cv2.imencode(".jpg", RAINY[:120, :180])[1].tobytes()  # done at once
-LARGE = cv2.imencode(".jpg", cv2.resize(RAINY, (1500, 1000)))[1].tobytes()  # takes seconds
+LARGE = cv2.imencode(".jpg", cv2.resize(RAINY, (1200, 800)))[1].tobytes()  # takes seconds
 DEEP = cv2.imencode(".png", RAINY[:120, :160].astype(np.uint16) * 257)[1].tobytes()
 BROKEN = SMALL[:900]
 SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
@@ -58,36 +56,6 @@ DROP = """(files) => {
 }"""
 
 
-class Server:
-    """A `derain serve` process."""
-
-    def __init__(self, *options: str, port: int = 0) -> None:
-        command = [sys.executable, "-m", "derain", "serve", "--no-open", f"--port={port}"]
-        self.process = subprocess.Popen(
-            [*command, *options], stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-        assert self.process.stderr
-        for line in self.process.stderr:
-            if found := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
-                self.address, self.port = found[0], int(found[1])
-                return
-        raise AssertionError("the server has not started")
-
-    def kill(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        assert self.process.stderr
-        self.process.stderr.close()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    started = Server()
-    yield started
-    started.kill()
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
@@ -105,7 +73,7 @@ def visit(browser: Browser) -> Iterator[Visit]:
     errors: list[str] = []
 
     def open_page(
-        server: Server,
+        server: Running,
         viewport: dict[str, int] = DESK,
         hear: Callable[[Request], None] = lambda request: None,
         **options: Any,
@@ -117,7 +85,7 @@ def visit(browser: Browser) -> Iterator[Visit]:
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", hear)
-        page.goto(server.address)
+        page.goto(f"{server.address}/")
         expect(page.locator("#model")).to_be_enabled()
         return page
 
@@ -186,13 +154,13 @@ def overhang(page: Page) -> int:
     return page.evaluate("document.documentElement.scrollWidth - innerWidth")
 
 
-def test_a_first_visit_is_light_and_asks_nobody_else(server: Server, visit: Visit) -> None:
+def test_a_first_visit_is_light_and_asks_nobody_else(server: Running, visit: Visit) -> None:
     asked: list[Request] = []
     page = visit(server, hear=lambda request: asked.append(request))
     page.wait_for_load_state("networkidle")
     sizes = [request.sizes() for request in asked]
     weight = sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes)
-    assert f"{server.address}v1/models" in [request.url for request in asked]
+    assert f"{server.address}/v1/models" in [request.url for request in asked]
     assert 20_000 < weight < 100_000
 
     page.get_by_role("button", name="Try the example").click()
@@ -206,7 +174,7 @@ def test_a_first_visit_is_light_and_asks_nobody_else(server: Server, visit: Visi
 
 
 def test_of_three_dropped_images_the_broken_one_fails_alone(
-    server: Server, visit: Visit, tmp_path: Path, derain: Any
+    server: Running, visit: Visit, tmp_path: Path, derain: Any
 ) -> None:
     images = {"street.jpg": SMALL, "broken.jpg": BROKEN, "deep.png": DEEP}
     for name, data in images.items():
@@ -237,8 +205,41 @@ def test_of_three_dropped_images_the_broken_one_fails_alone(
             assert files.read(name) == (tmp_path / name).read_bytes()
 
 
+def seen(page: Page) -> NDArray[np.float64]:
+    """What the stage shows, in its middle third, where nothing lies over the image."""
+    shot = np.frombuffer(page.locator(".stage").screenshot(), np.uint8)
+    shown = cv2.imdecode(shot, cv2.IMREAD_COLOR)
+    assert shown is not None
+    height, width = (length // 3 for length in shown.shape[:2])
+    return shown[height:-height, width:-width].astype(float)
+
+
+def test_both_sides_show_their_image_and_strength_blends_them(
+    server: Running, visit: Visit
+) -> None:
+    page = visit(server)
+    drop(page, ("a.jpg", SMALL))
+    wait_for(page, "a.jpg", "done")
+    look_at(page, "a.jpg")
+    slider = page.locator(".stage input")
+    slider.fill("100")
+    before = seen(page)
+    slider.fill("0")
+    after = seen(page)
+    restored = cv2.imdecode(np.frombuffer(download(page, ".save")[1], np.uint8), cv2.IMREAD_COLOR)
+    assert restored is not None
+    assert RAINY is not None
+    change = RAINY[:120, :180].astype(float) - restored
+    expected = change[40:-40, 60:-60].mean()
+    assert expected > 10
+    assert (before - after).mean() == pytest.approx(expected, rel=0.1)
+    page.get_by_label("Strength").fill("60")
+    blend = 0.6 * after + 0.4 * before
+    assert np.abs(seen(page) - blend).mean() < 1.5
+
+
 def test_strength_is_seen_at_once_and_downloaded_as_restore_writes_it(
-    server: Server, visit: Visit, tmp_path: Path, derain: Any
+    server: Running, visit: Visit, tmp_path: Path, derain: Any
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(SMALL)
     derain("restore", tmp_path / "a.jpg", "--strength", 0.6)
@@ -251,9 +252,13 @@ def test_strength_is_seen_at_once_and_downloaded_as_restore_writes_it(
         page.keyboard.press("ArrowLeft")
     expect(page.locator(".after")).to_have_css("opacity", "0.6")
     assert download(page, ".save")[1] == (tmp_path / "a_derained.jpg").read_bytes()
+    page.get_by_label("Model").select_option("mspfn-lite")
+    expect(page.locator("#about")).to_contain_text("MSPFN")
+    page.get_by_role("button", name="Again with mspfn-lite").click()
+    expect(page.locator(".facts")).to_contain_text("mspfn-lite, ")
 
 
-def test_the_slider_follows_mouse_and_keys(server: Server, visit: Visit) -> None:
+def test_the_slider_follows_mouse_and_keys(server: Running, visit: Visit) -> None:
     page = visit(server)
     drop(page, ("a.jpg", SMALL))
     wait_for(page, "a.jpg", "done")
@@ -307,7 +312,7 @@ def test_the_slider_follows_mouse_and_keys(server: Server, visit: Visit) -> None
     assert zoomed() == pytest.approx(4, abs=0.01)
 
 
-def test_what_cannot_be_done_is_said_and_the_rest_goes_on(server: Server, visit: Visit) -> None:
+def test_what_cannot_be_done_is_said_and_the_rest_goes_on(server: Running, visit: Visit) -> None:
     page = visit(server)
     tiff = cv2.imencode(".tif", np.full((64, 80, 3), 90, np.uint8))[1].tobytes()
     drop(page, ("IMG_1.HEIC", b"abc"), ("a.mp4", b"abc"), ("empty.jpg", b""), ("scan.tif", tiff))
@@ -328,7 +333,7 @@ def test_what_cannot_be_done_is_said_and_the_rest_goes_on(server: Server, visit:
     assert page.locator("#spoken").text_content()
 
 
-def test_everything_is_reached_by_keyboard(server: Server, visit: Visit) -> None:
+def test_everything_is_reached_by_keyboard(server: Running, visit: Visit) -> None:
     page = visit(server)
 
     def press_until(selector: str, key: str = "Tab") -> None:
@@ -362,7 +367,7 @@ def test_everything_is_reached_by_keyboard(server: Server, visit: Visit) -> None
         press_until(selector)
 
 
-def test_axe_finds_nothing_in_any_state(server: Server, visit: Visit, axe: str) -> None:
+def test_axe_finds_nothing_in_any_state(server: Running, visit: Visit, axe: str) -> None:
     page = visit(server, reduced_motion="reduce")
     motion = "e => getComputedStyle(e).transitionDuration"
     assert page.locator("#example").evaluate(motion) == "0s"
@@ -378,7 +383,7 @@ def test_axe_finds_nothing_in_any_state(server: Server, visit: Visit, axe: str) 
     assert violations(page, axe) == []
 
 
-def test_a_phone_shows_it_without_scrolling_sideways(server: Server, visit: Visit) -> None:
+def test_a_phone_shows_it_without_scrolling_sideways(server: Running, visit: Visit) -> None:
     page = visit(server, PHONE, has_touch=True)
     assert overhang(page) <= 0
     long = "a long name of an image from the holidays in Norway.jpg"
@@ -399,30 +404,28 @@ def test_a_phone_shows_it_without_scrolling_sideways(server: Server, visit: Visi
 
 
 def test_a_full_queue_is_waited_for_and_a_dead_server_costs_no_result(
-    visit: Visit, axe: str
+    start: Callable[..., Running], visit: Visit, axe: str
 ) -> None:
-    small = Server("--queue=1")
-    try:
-        page = visit(small, reduced_motion="reduce")
-        drop(page, ("a.jpg", SMALL), ("b.jpg", SMALL), ("c.jpg", SMALL))
-        expect(page.get_by_text(re.compile("Server busy, again in .* s")).first).to_be_visible()
-        assert violations(page, axe) == []
-        for name in ("a.jpg", "b.jpg", "c.jpg"):
-            wait_for(page, name, "done")
+    small = start("--queue=1")
+    page = visit(small, reduced_motion="reduce")
+    drop(page, ("a.jpg", SMALL), ("b.jpg", SMALL), ("c.jpg", SMALL))
+    expect(page.get_by_text(re.compile("Server busy, again in .* s")).first).to_be_visible()
+    assert violations(page, axe) == []
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        wait_for(page, name, "done")
 
-        drop(page, ("large.jpg", LARGE))
-        wait_for(page, "large.jpg", "running")
-        small.kill()
-        expect(page.locator("#notice")).to_contain_text("does not answer")
-        wait_for(page, "large.jpg", "waiting")
-        assert violations(page, axe) == []
-        look_at(page, "a.jpg")
-        name, data = download(page, ".save")
-        assert name == "a_derained.jpg"
-        assert data.startswith(b"\xff\xd8\xff")
+    drop(page, ("large.jpg", LARGE))
+    wait_for(page, "large.jpg", "running")
+    small.process.kill()
+    expect(page.locator("#notice")).to_contain_text("does not answer")
+    wait_for(page, "large.jpg", "waiting")
+    assert violations(page, axe) == []
+    look_at(page, "a.jpg")
+    name, data = download(page, ".save")
+    assert name == "a_derained.jpg"
+    assert data.startswith(b"\xff\xd8\xff")
 
-        small = Server(port=small.port)
-        wait_for(page, "large.jpg", "done")
-        expect(page.locator("#notice")).to_be_hidden()
-    finally:
-        small.kill()
+    small.process.wait()
+    start("--port", small.address.rpartition(":")[2])
+    wait_for(page, "large.jpg", "done")
+    expect(page.locator("#notice")).to_be_hidden()

@@ -31,6 +31,7 @@ function choose(item) {
 
 function take(files, options) {
   if (!server) return notify("The server has not answered yet; please try again in a moment.");
+  if (!queue.hold) notify(""); // what was said before is old
   const items = files.map((file) => new Item(file, model().name, options));
   for (const item of items) {
     const problem = refusal(item.file, server);
