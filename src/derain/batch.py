@@ -29,6 +29,7 @@ from derain.io.pairs import is_image_name, list_images
 from derain.restore import DEFAULTS, RestoreOptions, Restorer
 
 SUFFIX = "_derained"
+UNCHANGED = 0.1  # of 255; below this mean difference we say that no rain was found
 PIPE = "-"
 EXISTS = "{}: exists already; --overwrite or --skip-existing"
 
@@ -56,6 +57,7 @@ class BatchSettings:
     temporal: bool = True  # whether the frames of a clip help each other
     resume: bool = False  # whether to go on with clips that were stopped
     on_frame: Callable[[Job, int, int], None] | None = None  # told (clip, frames done, in all)
+    rain_layer: bool = False  # write what was taken away instead of what is left
 
 
 @dataclass(frozen=True)
@@ -291,6 +293,51 @@ def _identity(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+@dataclass(frozen=True)
+class Restored:
+    """What became of the bytes of one image."""
+
+    data: bytes  # the result as a file
+    image: DecodedImage  # the result as pixels
+    change: float  # as in `Outcome`
+
+
+def restore_data(
+    data: bytes,
+    name: str,
+    restorer: Restorer,
+    settings: BatchSettings,
+    format: str | None = None,
+    on_tile: Callable[[float], None] | None = None,
+) -> Restored:
+    """Decode, restore and encode one image; whoever restores files or uploads does it here.
+
+    Args:
+        data: The whole file.
+        name: What messages call it.
+        restorer: The network.
+        settings: What holds for every image.
+        format: Write this format, as a suffix; the image's own where it is None or unknown.
+        on_tile: As in `RestoreOptions`.
+
+    Raises:
+        ImageError: The image, or the format that cannot hold it; one line that names it.
+        MemoryError: Even small tiles need more memory than there is.
+    """
+    image = decode_image(data, name, max_pixels=settings.max_pixels)
+    del data
+    result = restorer.restore(image, replace(settings.options, on_tile=on_tile))
+    change = mean_change(image.pixels, result.pixels)
+    if settings.rain_layer:
+        result = replace(result, pixels=cv2.subtract(image.pixels, result.pixels))
+    result = replace(result, format=FORMATS.get(ending_of(format or ""), image.format))
+    del image  # a large one needs its memory for encoding
+    try:
+        return Restored(encode_image(result, settings.quality), result, change)
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from None
+
+
 def restore_one(
     job: Job,
     restorer: Restorer,
@@ -298,7 +345,7 @@ def restore_one(
     results: Results,
     stop: Stop,
 ) -> Outcome:
-    """Decode, restore, encode and write one image or clip.
+    """Read, restore and write one image or clip.
 
     Raises:
         Cancelled: `stop` was set.
@@ -313,30 +360,24 @@ def restore_one(
             raise ValueError(EXISTS.format(job.target))
     if job.clip:
         return restore_clip(job, restorer, settings, results, stop)
-    data = read_source(job.source, settings.max_pixels)
-    image = decode_image(data, job.source, max_pixels=settings.max_pixels)
-    del data
 
     def cancel(fraction: float) -> None:
         if stop.is_set():
             raise Cancelled
 
-    result = restorer.restore(image, replace(settings.options, on_tile=cancel))
-    change = mean_change(image.pixels, result.pixels)
-    result = replace(result, format=target_format(job, settings, image))
-    del image  # a large one needs its memory for encoding
-    try:
-        data = encode_image(result, settings.quality)
-    except ImageError as error:
-        raise ImageError(f"{job.source}: {error}") from None
+    # The format follows from the target's name; in a pipe it is the one asked for.
+    format = settings.format if job.target is None else job.target.suffix
+    result = restore_data(  # which frees the file's bytes once they are decoded
+        read_source(job.source, settings.max_pixels), job.source, restorer, settings, format, cancel
+    )
     if job.target is None:
-        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.write(result.data)
         sys.stdout.buffer.flush()
     else:
-        results.write(job.target, data)
-    height, width = result.pixels.shape[:2]
+        results.write(job.target, result.data)
+    height, width = result.image.pixels.shape[:2]
     seconds = time.perf_counter() - start
-    return Outcome(job, "restored", seconds, (height, width), change)
+    return Outcome(job, "restored", seconds, (height, width), result.change)
 
 
 def restore_clip(
@@ -381,13 +422,6 @@ def restore_clip(
         "\n".join(report.problems),
         report.frames,
     )
-
-
-def target_format(job: Job, settings: BatchSettings, image: DecodedImage) -> str:
-    """The format by the target's name; to a pipe, by request or as it came."""
-    if job.target is not None:
-        return FORMATS.get(job.target.suffix.lower(), image.format)
-    return FORMATS.get(ending_of(settings.format or ""), image.format)
 
 
 def attempt(

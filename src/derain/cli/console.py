@@ -25,16 +25,23 @@ def note(text: str) -> None:
 
 
 class _Notes(logging.Handler):
-    """Warnings of the library as notes."""
+    """What the library logs as notes."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        note(f"{record.levelname.lower()}: {record.getMessage()}")
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        note(f"{level}{record.getMessage()}")
 
 
-def log_to_terminal() -> None:
-    """Show the warnings of the library, and no other's, on the terminal."""
+def log_to_terminal(everything: bool = False) -> None:
+    """Show the warnings of the library, and no other's, on the terminal.
+
+    Args:
+        everything: Whether to show what is no warning too.
+    """
     logger = logging.getLogger("derain")
-    logger.handlers = [_Notes(logging.WARNING)]
+    level = logging.INFO if everything else logging.WARNING
+    logger.handlers = [_Notes(level)]
+    logger.setLevel(level)
     logger.propagate = False
 
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from derain.batch import Outcome
     from derain.restore import Restorer
 
-UNCHANGED = 0.1  # of 255; below this mean difference we say that no rain was found
-
 
 def restore(
     inputs: Annotated[
@@ -166,7 +164,7 @@ def restore(
     counts = {s: sum(o.status == s for o in outcomes) for s in statuses}
     if len(outcomes) > 1:
         summary = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
-        dry = sum(o.status == "restored" and o.change < UNCHANGED for o in outcomes)
+        dry = sum(o.status == "restored" and o.change < batch.UNCHANGED for o in outcomes)
         note(summary + (f"; no rain was found in {dry}" if dry else ""))
     if counts["failed"] and len(outcomes) > 1:
         note("failed:\n" + "\n".join(f"  {o.message}" for o in outcomes if o.status == "failed"))
@@ -188,6 +186,7 @@ def what_runs(restorer: "Restorer", tile: str) -> str:
 
 def report(outcome: "Outcome", restorer: "Restorer", records: Any) -> None:
     """Say what became of an image, on the terminal and in the log."""
+    from derain.batch import UNCHANGED
     from derain.cli.console import note
 
     source, target = outcome.job.source, outcome.job.target

@@ -78,7 +78,7 @@ class Encoding:
         format: The pixel format that the encoder takes.
         layout: Size and colour tags.
         rate: Frames per second, on average.
-        aspect: Width / height of a pixel; None where the clip does not tell.
+        aspect: A pixel's width / height; None where the clip does not tell.
         quality: 1..100.
         global_header: Whether the container keeps the stream's headers.
     """
@@ -148,11 +148,11 @@ def choose_encoding(
     """The first encoder that takes the frames as they are and that the container can hold.
 
     Args:
-        layout: How the clip stores its frames.
-        codec: FFmpeg's name of the one that the clip has.
+        layout: The clip's size and colour tags.
+        codec: The clip's codec.
         container: FFmpeg's name of the container to write.
         rate: Frames per second.
-        aspect: Width / height of a pixel.
+        aspect: A pixel's width / height.
         quality: 1..100.
         wanted: The one codec to use; None for the clip's own or else the nearest.
 
