@@ -98,7 +98,7 @@ def frames_of(scene: Scene, photo: Image, other: Image) -> Iterator[Clean]:
             shift = np.array([[1, 0, 300 - x], [0, 1, 300 - y]], np.float64)
             thing = cv2.warpAffine(other, shift, (width, height), flags=flags)
             image = image + (thing - image) * mask[..., None]
-            moved = grid - np.float32(scene.speed if k else (0, 0))
+            moved = grid - np.array(scene.speed if k else (0, 0), np.float32)
             back = np.where(mask[..., None] > 0.5, moved, back)
         yield Clean(np.clip(image, 0, 1).astype(np.float32), mask, back)
 

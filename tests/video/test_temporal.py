@@ -5,7 +5,8 @@ import pytest
 from skimage import data
 
 from derain.rain.falling import FallingRain
-from derain.video.temporal import CONTEXT, fuse, fuse_one
+from derain.video import CONTEXT, stream
+from derain.video.temporal import fuse, fuse_one
 
 PHOTO = data.astronaut().astype(np.float32) / 255
 RAIN = {"zoom": 1.5, "mean": 0.1, "peak": 0.45, "groups": 2}
@@ -57,3 +58,22 @@ def test_an_object_that_jumps_leaves_no_ghost():
     results = list(fuse(clips))
     for (frame, _), result in zip(clips, results, strict=True):
         assert np.abs(result - frame).max(2)[30:70].mean() < 0.006
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_a_stream_gives_every_frame_in_its_kind_with_the_stated_latency(restorer, kind):
+    top = np.iinfo(kind).max if np.dtype(kind).kind == "u" else 1
+    taken: list[int] = []
+
+    def camera():
+        for k in range(4):
+            taken.append(k)
+            yield (crop(40 + k)[:64, :64] * top).astype(kind)
+
+    results = stream(camera(), restorer)
+    first = next(results)
+    assert len(taken) == 1 + CONTEXT
+    assert first.dtype == kind
+    assert first.shape == (64, 64, 3)
+    assert len(list(results)) == 3
+    assert len(list(stream(camera(), restorer, temporal=False))) == 4

@@ -78,7 +78,6 @@ def fuse_one(pair: Pair, neighbours: Iterable[Pair]) -> RGB:
         (H, W, 3) float32 in [0, 1].
     """
     rainy, clean = pair
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grey = _grey(clean)
     trust = _trust(rainy, clean)
     total, weights = clean * trust[..., None], trust
@@ -86,7 +85,7 @@ def fuse_one(pair: Pair, neighbours: Iterable[Pair]) -> RGB:
     for other_rainy, other_clean in neighbours:
         if other_clean.shape != clean.shape:
             continue
-        where = _grid(grey.shape) + flow.calc(grey, _grey(other_clean), None)
+        where = _grid(grey.shape) + _flow(grey, _grey(other_clean))
         moved = _moved(other_clean, where)
         fits = _fit(moved, clean) * _inside(where)
         weight = fits * _moved(_trust(other_rainy, other_clean), where, cv2.INTER_LINEAR)
@@ -147,6 +146,12 @@ def _inside(where: NDArray[Any]) -> Plane:
 def _grid(shape: tuple[int, ...]) -> NDArray[Any]:
     """(H, W, 2) position of each pixel."""
     return np.stack(np.meshgrid(np.arange(shape[1]), np.arange(shape[0])), -1).astype(np.float32)
+
+
+def _flow(grey: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    """(H, W, 2) from each pixel to where it lies in the other frame."""
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return flow.calc(grey, other, np.zeros((*grey.shape, 2), np.float32))
 
 
 def _grey(image: RGB) -> NDArray[Any]:
