@@ -19,6 +19,8 @@ from derain.cli.metrics import metrics
 from derain.cli.models import models
 from derain.cli.plot import plot
 from derain.cli.restore import restore
+from derain.cli.serve import serve
+from derain.cli.study import study
 from derain.cli.synthesize import synthesize
 from derain.cli.train import train
 
@@ -38,6 +40,13 @@ EXTRAS = {
     "scipy": "eval",
     "jinja2": "eval",
     "matplotlib": "eval",
+    "av": "video",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "h11": "serve",
+    "python_multipart": "serve",
+    "prometheus_client": "serve",
+    "httpx": "client",
 }
 
 
@@ -64,7 +73,8 @@ def options(
 
 
 for command in (
-    restore, models, doctor, benchmark, synthesize, metrics, evaluate, train, plot, export,
+    restore, models, doctor, benchmark, serve, synthesize, metrics, evaluate, train, study, plot,
+    export,
 ):  # fmt: skip
     app.command(cls=Command)(command)
 app.add_typer(data.app, name="data")
