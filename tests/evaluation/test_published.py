@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from derain.data.public import SETS
-from derain.evaluation.published import MARKS, PublishedRow, figures, of_network, parameters, rows
+from derain.evaluation.published import (
+    MARKS,
+    PublishedRow,
+    figures,
+    find_tables,
+    of_network,
+    parameters,
+    rows,
+)
 from derain.metrics import PROTOCOLS
 
 
@@ -110,3 +118,22 @@ def test_networks_without_figures_find_none() -> None:
     assert of_network("", "test100") is None
     assert parameters("mspfn") == 13.35
     assert parameters("nafnet") is None
+
+
+def test_a_table_is_found_by_its_paper_and_name():
+    (table,) = find_tables("mspfn (cvpr", "Table 4")
+    assert table.cells[0][:2] == ("", "Test100")
+    assert table.cells[-1][:2] == ("MSPFN", "27.50 / 0.876 / 0.928")
+    assert table.metrics == ("psnr", "ssim", "fsim")
+    assert len({(t.paper, t.name) for t in find_tables("dcsfn (acm")}) == 4
+    with pytest.raises(ValueError, match=r"no paper 'resnet'; there are: PReNet"):
+        find_tables("resnet")
+    with pytest.raises(ValueError, match=r"DCSFN .* has no table 'table 9'; there are: Table 1"):
+        find_tables("DCSFN", "table 9")
+
+
+def test_every_printed_number_is_in_a_printed_table():
+    for figure in figures():
+        tables = find_tables(figure.paper, figure.table)
+        cells = [cell for table in tables for row in table.cells for cell in row]
+        assert any(figure.printed in map(str.strip, cell.split("/")) for cell in cells)

@@ -18,6 +18,7 @@ from derain.cli.facts import Command
 from derain.cli.metrics import metrics
 from derain.cli.models import models
 from derain.cli.plot import plot
+from derain.cli.published import published
 from derain.cli.restore import restore
 from derain.cli.serve import serve
 from derain.cli.study import study
@@ -73,8 +74,8 @@ def options(
 
 
 for command in (
-    restore, models, doctor, benchmark, serve, synthesize, metrics, evaluate, train, study, plot,
-    export,
+    restore, models, doctor, benchmark, serve, synthesize, metrics, evaluate, train, study,
+    published, plot, export,
 ):  # fmt: skip
     app.command(cls=Command)(command)
 app.add_typer(data.app, name="data")
