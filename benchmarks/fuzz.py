@@ -1,6 +1,6 @@
 """Damaged image files through every reader: what comes of them, and how long it takes.
 
-    python -m benchmarks.fuzz --minutes 30 [--jobs 2] [--first SEED]
+    python -m benchmarks.fuzz --minutes 30 [--files 100000] [--jobs 2] [--first SEED]
     python -m benchmarks.fuzz --write SEED  # the file of a seed, to look into
 
 Readers run in processes of their own that may take one gigabyte; one that says nothing for ten
@@ -215,6 +215,7 @@ def main() -> None:
     """Fuzz, and print the table and the problems."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--files", type=int, default=sys.maxsize, help="end after so many")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, metavar="SEED")
     parser.add_argument("--write", type=int, metavar="SEED")
@@ -224,7 +225,7 @@ def main() -> None:
         Path(f"{options.write}_{name}").write_bytes(data)
         print(f"{options.write}_{name}")
         return
-    found = fuzz(seconds=60 * options.minutes, first=options.first, jobs=options.jobs)
+    found = fuzz(options.files, 60 * options.minutes, options.first, options.jobs)
     print(table(found))
     print(
         f"\n{found.files:,} files, the slowest {found.slowest[0]:.2f} s for all readers "

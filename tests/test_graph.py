@@ -84,3 +84,24 @@ def test_what_others_read_or_is_split_along_rows_stays():
     ]
     graph = model(nodes, [weight("w", 6, 4, 1, 1)], ["l", "r", "also", "top", "bottom"])
     check(graph, kinds(graph))
+
+
+def test_what_the_body_of_a_loop_reads_from_outside_stays():
+    def value(name):
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 9])
+
+    steps = [helper.make_node("Mul", ["v", "w"], ["weighted"]),
+             helper.make_node("Add", ["weighted", "row"], ["next"]),
+             helper.make_node("Identity", ["next"], ["out"])]  # fmt: skip
+    body = helper.make_graph(
+        steps, "body", [value("v"), value("row")], [value("next"), value("out")]
+    )
+    nodes = [
+        helper.make_node("ReduceMin", ["x", "axes"], ["start"], keepdims=0),
+        helper.make_node(
+            "Scan", ["start", "x"], ["last", "y"], body=body, num_scan_inputs=1,
+            scan_input_axes=[2], scan_output_axes=[2],
+        ),
+    ]  # fmt: skip
+    weights = [weight("w", 1, 4, 1), numpy_helper.from_array(np.array([2]), "axes")]
+    check(model(nodes, weights, ["y"]), ["ReduceMin", "Scan"])

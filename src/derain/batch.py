@@ -1,4 +1,4 @@
-"""Restore many images: find them, name the results, run, and go on when one fails."""
+"""Restore many images and clips: find them, name the results, run, go on when one fails."""
 
 import glob
 import itertools
@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derain.io.atomic import write_atomically
+from derain.io.clips import is_clip, is_clip_name
 from derain.io.decode import DecodedImage, decode_image
 from derain.io.download import download
 from derain.io.encode import QUALITY, encode_image
 from derain.io.formats import FORMATS, MAX_PIXELS, ImageError, one_line
 from derain.io.gate import read_file, read_stream
-from derain.io.pairs import list_images
+from derain.io.pairs import is_image_name, list_images
 from derain.restore import DEFAULTS, RestoreOptions, Restorer
 
 SUFFIX = "_derained"
@@ -35,10 +36,11 @@ EXISTS = "{}: exists already; --overwrite or --skip-existing"
 
 @dataclass(frozen=True)
 class Job:
-    """One image to restore."""
+    """One image or clip to restore."""
 
     source: str  # a path, a URL or "-"
     target: Path | None  # None: standard output
+    clip: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,10 @@ class BatchSettings:
     overwrite: bool = False
     skip_existing: bool = False
     max_pixels: int = MAX_PIXELS
+    codec: str | None = None  # of clips; None keeps each clip's own
+    temporal: bool = True  # whether the frames of a clip help each other
+    resume: bool = False  # whether to go on with clips that were stopped
+    on_frame: Callable[[Job, int, int], None] | None = None  # told (clip, frames done, in all)
     rain_layer: bool = False  # write what was taken away instead of what is left
 
 
@@ -59,11 +65,12 @@ class Outcome:
     """What became of a job."""
 
     job: Job
-    status: str  # "restored", "skipped" or "failed"
+    status: str  # "restored", "incomplete", "skipped", "stopped" or "failed"
     seconds: float = 0.0
     size: tuple[int, int] | None = None  # (H, W)
     change: float = 0.0  # mean absolute difference to the input, in 1/255 of the value range
-    message: str = ""  # why it failed
+    message: str = ""  # why it failed, or what is missing in it
+    frames: int = 1
 
 
 def is_url(source: str) -> bool:
@@ -87,12 +94,12 @@ def expand_inputs(
             yield entry, None, ""
         elif is_folder:
             problems: list[str] = []
-            found = sorted(list_images(path, recursive, problems.append))
+            found = sorted(list_images(path, recursive, problems.append, is_restored_name))
             yield from ((str(f), path, "") for f in found)
             yield from ((entry, None, problem) for problem in problems)
             if not found and not problems:
                 deeper = "" if recursive else "; --recursive looks into its folders"
-                yield entry, None, f"{entry}: no images in this folder{deeper}"
+                yield entry, None, f"{entry}: no images or clips in this folder{deeper}"
         elif glob.has_magic(entry):
             # Path.glob takes no absolute pattern.
             found = glob.glob(entry, recursive=True)  # noqa: PTH207
@@ -136,18 +143,21 @@ def plan(
     failed: list[Outcome] = []
     taken: dict[Path | None, str] = {}
     for source, root, problem in found:
+        clip = not problem and source != PIPE and not is_url(source) and is_clip(Path(source))
+        if clip and out == PIPE:
+            problem = f"{source}: a clip goes to a file, not to standard output"
         if out == PIPE or (beside and source == PIPE):
             target = None
         elif into_file:
             target = Path(str(out))
         else:
             name = Path(source_name(source))
-            ending = ending_of(format) if format else name.suffix
+            ending = ending_of(format) if format and not clip else name.suffix
             target = folder_for(source, root, out) / f"{name.stem}{suffix}{ending}"
         if not problem and target in taken:
             place = target or "standard output"
             problem = f"{source}: {taken[target]} becomes {place} too; choose another -o for one"
-        job = Job(source, target)
+        job = Job(source, target, clip)
         if problem:
             failed.append(Outcome(job, "failed", message=problem))
         else:
@@ -164,14 +174,20 @@ def is_result(source: str, root: Path, out: str | None, suffix: str) -> bool:
     return inside != root.resolve() and Path(source).resolve().is_relative_to(inside)
 
 
+def is_restored_name(name: str) -> bool:
+    """Whether a folder's file of that name is restored: an image's or a clip's."""
+    return is_image_name(name) or is_clip_name(name)
+
+
 def ending_of(format: str) -> str:
     """The suffix for a format as people write it: JPG, jpg or .jpg gives .jpg."""
     return f".{format.lower().lstrip('.')}"
 
 
 def is_file_name(out: str) -> bool:
-    """Whether ``-o`` names an image rather than a folder."""
-    return Path(out).suffix.lower() in FORMATS and not Path(out).is_dir()
+    """Whether ``-o`` names an image or a clip rather than a folder."""
+    known = Path(out).suffix.lower() in FORMATS or is_clip_name(out)
+    return known and not Path(out).is_dir()
 
 
 def folder_for(source: str, root: Path | None, out: str | None) -> Path:
@@ -209,6 +225,18 @@ class Cancelled(Exception):
     """The run was stopped between two tiles."""
 
 
+class Stop(threading.Event):
+    """A wish to stop: images do at their next tile, clips at the end of their segment.
+
+    Attributes:
+        now: Set where even a clip shall not go on to the end of its segment.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = threading.Event()
+
+
 def mean_change(before: NDArray[Any], after: NDArray[Any], rows: int = 256) -> float:
     """Mean absolute difference of two images of one type, in 1/255 of the value range."""
     top = float(np.iinfo(before.dtype).max) if before.dtype.kind == "u" else 1.0
@@ -242,12 +270,21 @@ class Results:
         """
         target.parent.mkdir(parents=True, exist_ok=True)
         with self._lock:
-            if target.exists():
-                if _identity(target) in self._written:
-                    raise ValueError(f"{target}: is the file of an earlier result of this run")
-                if not self.overwrite:
-                    raise ValueError(EXISTS.format(target))
+            self.check(target)
             write_atomically(target, data)
+            self._written.add(_identity(target))
+
+    def check(self, target: Path) -> None:
+        """Raise ValueError if a result may not be written there; names it."""
+        if target.exists():
+            if _identity(target) in self._written:
+                raise ValueError(f"{target}: is the file of an earlier result of this run")
+            if not self.overwrite:
+                raise ValueError(EXISTS.format(target))
+
+    def add(self, target: Path) -> None:
+        """Remember a result that was written otherwise."""
+        with self._lock:
             self._written.add(_identity(target))
 
 
@@ -306,13 +343,13 @@ def restore_one(
     restorer: Restorer,
     settings: BatchSettings,
     results: Results,
-    stop: threading.Event,
+    stop: Stop,
 ) -> Outcome:
-    """Read, restore and write one image.
+    """Read, restore and write one image or clip.
 
     Raises:
         Cancelled: `stop` was set.
-        ValueError: The image or the format; one line that names it.
+        ValueError: The image, the clip or the format; one line that names it.
         OSError: Reading or writing failed.
     """
     start = time.perf_counter()
@@ -321,6 +358,8 @@ def restore_one(
             return Outcome(job, "skipped")
         if not settings.overwrite:
             raise ValueError(EXISTS.format(job.target))
+    if job.clip:
+        return restore_clip(job, restorer, settings, results, stop)
 
     def cancel(fraction: float) -> None:
         if stop.is_set():
@@ -341,12 +380,56 @@ def restore_one(
     return Outcome(job, "restored", seconds, (height, width), result.change)
 
 
+def restore_clip(
+    job: Job, restorer: Restorer, settings: BatchSettings, results: Results, stop: Stop
+) -> Outcome:
+    """Restore a clip. Arguments and exceptions as for ``restore_one``."""
+    from derain import video
+
+    def cancel(fraction: float) -> None:
+        if stop.now.is_set():
+            raise Cancelled
+
+    def told(progress: video.Progress) -> None:
+        if settings.on_frame:
+            settings.on_frame(job, progress.done, progress.total)
+
+    start = time.perf_counter()
+    assert job.target is not None
+    results.check(job.target)
+    how = video.VideoSettings(
+        settings.codec,
+        settings.quality,
+        settings.temporal,
+        settings.resume,
+        settings.overwrite,
+        settings.max_pixels,
+        replace(settings.options, on_tile=cancel),
+    )
+    try:
+        report = video.restore(
+            job.source, job.target, restorer, how, on_frame=told, cancel=stop.is_set
+        )
+    except video.Stopped as stopped:
+        return Outcome(job, "stopped", time.perf_counter() - start, message=str(stopped))
+    results.add(job.target)
+    return Outcome(
+        job,
+        "incomplete" if report.problems else "restored",
+        time.perf_counter() - start,
+        report.size,
+        report.change,
+        "\n".join(report.problems),
+        report.frames,
+    )
+
+
 def attempt(
     job: Job,
     restorer: Restorer,
     settings: BatchSettings,
     results: Results,
-    stop: threading.Event,
+    stop: Stop,
 ) -> Outcome:
     """``restore_one``, with a failure as an outcome instead of an exception."""
     try:
@@ -378,7 +461,8 @@ def run(
 ) -> list[Outcome]:
     """Restore every image; decoding and encoding of one overlap with the network of another.
 
-    At Ctrl-C images in progress stop at their next tile, finished ones stay.
+    At Ctrl-C images in progress stop at their next tile, finished ones stay. Clips finish their
+    segment, unless Ctrl-C is pressed once more.
 
     Args:
         jobs: From ``plan``.
@@ -395,7 +479,7 @@ def run(
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1: {workers}")
-    results, stop = Results(settings.overwrite), threading.Event()
+    results, stop = Results(settings.overwrite), Stop()
     outcomes: list[Outcome] = []
     queue = iter(jobs)
     pool = ThreadPoolExecutor(workers)
@@ -408,8 +492,22 @@ def run(
                 return outcomes
             outcomes.append(pending.popleft().result())
             on_done(outcomes[-1])
-    except BaseException:
+    except KeyboardInterrupt:
         stop.set()
+        _await(pool, stop)
+        for future in pending:
+            if not (future.cancelled() or future.exception()):
+                on_done(future.result())
         raise
     finally:
+        stop.set()
+        _await(pool, stop)
+
+
+def _await(pool: ThreadPoolExecutor, stop: Stop) -> None:
+    """Wait for what runs; Ctrl-C shortens it."""
+    try:
         pool.shutdown(wait=True, cancel_futures=True)
+    except KeyboardInterrupt:
+        stop.now.set()
+        pool.shutdown(wait=True)

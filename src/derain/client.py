@@ -52,7 +52,7 @@ class RemoteJob:
     """An image in the queue of a server.
 
     Args:
-        client: Of the server.
+        client: The connection to the server.
         accepted: What the server answered.
     """
 
@@ -99,7 +99,7 @@ class Client:
     """A server's clients take turns: each `Client` is one.
 
     Args:
-        address: Of the server.
+        address: Where the server listens.
         token: What the server asks for, if it does.
         patience: Seconds for which a busy server is asked again.
     """

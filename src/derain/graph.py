@@ -42,7 +42,7 @@ def split_convolutions(graph: GraphProto) -> None:
                 wanted[source] = [part._replace(name=part_name(source, part)) for part in parts]
         else:
             nodes.append(copy(node))
-    read = {name for node in nodes for name in node.input}
+    read = {name for node in nodes for name in inputs_of(node)}
     kept = [weight for name, weight in weights.items() if name in read]
     del graph.node[:], graph.initializer[:]
     graph.node.extend(reversed(nodes))
@@ -51,7 +51,7 @@ def split_convolutions(graph: GraphProto) -> None:
 
 def splittable_convolutions(graph: GraphProto, weights: dict[str, TensorProto]) -> dict[str, int]:
     """What convolutions write that one node alone reads, and its channels."""
-    readers = Counter(name for node in graph.node for name in node.input)
+    readers = Counter(name for node in graph.node for name in inputs_of(node))
     readers.update(value.name for value in graph.output)
     found: dict[str, int] = {}
     for node in graph.node:
@@ -98,6 +98,12 @@ def convolution(node: NodeProto, part: Part, weights: dict[str, TensorProto]) ->
 def part_name(name: str, part: Part) -> str:
     """The name of some channels of a tensor."""
     return f"{name}.{part.first}-{part.end}"
+
+
+def inputs_of(node: NodeProto) -> list[str]:
+    """What a node reads, the nodes of a loop's body included."""
+    inside = [inner for a in node.attribute if a.HasField("g") for inner in a.g.node]
+    return [*node.input, *(name for inner in inside for name in inputs_of(inner))]
 
 
 def copy(node: NodeProto) -> NodeProto:

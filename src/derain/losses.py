@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def charbonnier(x: Tensor, y: Tensor, eps: float = 1e-3) -> Tensor:
-    """Mean over all elements of sqrt((x - y)^2 + eps^2) (MSPFN, CVPR 2020, Eq. 9)."""
+    """Mean over all elements of sqrt((x - y)^2 + eps^2) (MSPFN, CVPR 2020, Eq. 1)."""
     return (((x - y) ** 2) + eps**2).sqrt().mean()
 
 
@@ -21,7 +21,7 @@ def laplacian(x: Tensor) -> Tensor:
 
 
 def edge(x: Tensor, y: Tensor, eps: float = 1e-3) -> Tensor:
-    """Charbonnier distance of the Laplacians (MSPFN, CVPR 2020, Eq. 10)."""
+    """Charbonnier distance of the Laplacians (MSPFN, CVPR 2020, Eq. 2)."""
     return charbonnier(laplacian(x), laplacian(y), eps)
 
 

@@ -373,8 +373,8 @@ def load(
     """Load a network once, for any number of images.
 
     Args:
-        name_or_path: A name that ``derain models`` lists, or an `.onnx`, `.xml` or
-            `.safetensors` file.
+        name_or_path: A name that ``derain models`` lists; an `.onnx`, `.xml` or `.safetensors`
+            file; or a checkpoint (`.pth`, `.pt`) by a network's authors.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; only ``auto`` falls back.
         precision: ``auto`` (bf16 where the device has it), ``f32`` or ``bf16``.
         engine: ``auto``, ``openvino``, ``torch`` or ``onnxruntime``.

@@ -1,9 +1,13 @@
 """Starting is instant, and help, version and lists answer without the heavy libraries."""
 
+import signal
 import subprocess
 import sys
+import time
 
+import numpy as np
 import pytest
+from PIL import Image
 
 
 def modules_after(code):
@@ -60,3 +64,69 @@ def test_version_and_unknown_command():
     done = subprocess.run([*run, "derian"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "derian" in done.stderr
+
+
+# What a shell runs, with a line on stdout as soon as Ctrl-C is watched for.
+LAUNCH = """
+import signal
+watch = signal.signal
+
+def tell(*given):
+    watch(*given)
+    print("ready", flush=True)
+
+signal.signal = tell
+from derain.__main__ import main
+main()
+"""
+
+
+def stopped(image, **when):
+    """Start `derain restore`, press Ctrl-C; returns the exit code, stdout and stderr."""
+    command = ["restore", str(image), "-o", str(image.with_name("out.png")), "--device", "cpu"]
+    code = LAUNCH
+    if "module" in when:
+        code = STOP_AT.format(when["module"]) + LAUNCH
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *command],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    if "seconds" in when:
+        time.sleep(when["seconds"])
+        process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+STOP_AT = """
+import os, sys, signal
+class Stop:
+    def find_spec(self, name, path=None, target=None):
+        if name == {!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Stop())
+"""
+
+
+@pytest.mark.parametrize(
+    "module", ["derain.cli", "typer", "derain.cli.train", "numpy", "cv2", "derain.restore"]
+)
+def test_ctrl_c_in_an_import_ends_without_a_word(photo, module):
+    assert stopped(photo, module=module) == (130, "", "")
+
+
+@pytest.mark.parametrize("seconds", [0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8])
+def test_ctrl_c_at_any_moment_is_one_line_at_most(photo, seconds):
+    code, out, err = stopped(photo, seconds=seconds)
+    said = [line for line in err.splitlines() if not line.startswith("derain 0.")]
+    assert (code, out) == (130, "")
+    assert said in ([], ["stopped; finished images are kept, --skip-existing continues from here"])
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    return tmp_path / "a.png"

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from derain.data.layouts import list_clean, list_folders, list_side_by_side
-from derain.data.split import group_by_background, split_by_background
+from derain.data.split import (
+    TOLERANCE,
+    group_by_background,
+    group_signatures,
+    split_by_background,
+)
+from derain.data.store import Decoding
 from derain.io.pairs import Pair, PairPath
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
@@ -31,6 +37,32 @@ def test_the_same_scene_in_another_file_is_one_background():
     groups = group_by_background(pairs)
     assert np.array_equal(groups[:20], groups[20:])
     assert len(np.unique(groups)) == 20
+
+
+def compared_one_by_one(signatures: Any) -> Any:
+    """What group_signatures gives, by comparing every two."""
+    group = np.arange(len(signatures))
+    for i, signature in enumerate(signatures):
+        for j in np.flatnonzero((signatures[:i] != signature).sum(axis=1) <= TOLERANCE):
+            group[group == group[j]] = group[i]
+    return group
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_are_those_of_comparing_every_two(seed):
+    rng = np.random.default_rng(seed)
+    near = np.repeat(rng.random((60, 256)) < 0.5, 4, axis=0)
+    near ^= rng.random(near.shape) < 0.04  # pairs around the tolerance, and chains of them
+    flat = rng.random((60, 256)) < 0.03  # skies: nearly all alike, many in one bucket
+    signatures = np.concatenate([near, flat, near[:20]])[rng.permutation(320)]
+    groups = group_signatures(signatures)
+    assert np.array_equal(groups, compared_one_by_one(signatures))
+    assert 60 < len(np.unique(groups)) < 300
+
+
+def test_without_validation_no_image_is_opened(tmp_path):
+    missing = Decoding([PairPath("a", clean=tmp_path / "nowhere.png")])
+    assert split_by_background(missing, [(range(1), 0)]) == ([0], [])
 
 
 def test_no_background_is_in_training_and_validation():

@@ -1,20 +1,23 @@
-"""The report in a real browser: Debian's Chromium, without a window and without a network."""
+"""The pages in a real browser: Debian's Chromium, without a window and without a network."""
 
 import json
 import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy.stats import binomtest
 
-from derain.data.layouts import find_set
-from derain.evaluation import report, tables
+from derain.data.layouts import Found, find_set
+from derain.evaluation import blind, report, tables
 from derain.evaluation.evaluate import Plan, evaluate
 from derain.evaluation.models import EvaluationModel, rainy_input
+from derain.io.pairs import PairPath
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
@@ -112,13 +115,21 @@ def page(
     return path
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
-def test_the_report_works_in_chromium(page: Path, tmp_path: Path) -> None:
-    dom = browse(page, tmp_path / "profile")
+def seen_by(dom: str) -> dict[str, Any]:
     match = re.search(r'<pre id="seen">(.*?)</pre>', dom, re.DOTALL)
     assert match, "the page's own script did not run to its end"
-    seen = json.loads(unescape(match[1]))
+    return json.loads(unescape(match[1]))
+
+
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium: apt-get install chromium"
+)
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_the_report_works_in_chromium(page: Path, tmp_path: Path) -> None:
+    seen = seen_by(browse(page, tmp_path / "profile"))
     assert seen["errors"] == []
     assert seen["loaded"] == []
     assert seen["images"] == [[64, 48]] * 6  # three times restored and rainy
@@ -139,3 +150,129 @@ def test_the_report_works_in_chromium(page: Path, tmp_path: Path) -> None:
     assert seen["truth"] == [True, "ground truth"]
     light, dark, again = seen["themes"]
     assert light == again != dark
+
+
+# Judges four photographs with the keyboard, comes back later, and looks at the result
+JUDGED = [(8, 10), (0, 30), (30, 30), (17, 29)]
+JUDGE = (
+    f"<script>const JUDGED = {json.dumps(JUDGED)};</script>"
+    + """
+<script>
+addEventListener("load", async () => {
+  const press = (key, more = {}) => {
+    const event = new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true, ...more});
+    document.activeElement.dispatchEvent(event);
+  };
+  const kept = JSON.parse(sessionStorage.getItem("seen"));
+  const named = () => models.filter((name) => document.body.innerText.includes(name));
+  const visible = () => photographs[state.at].outputs.indexOf(one("output").src);
+  if (!kept) {
+    const seen = {errors: window.seenErrors, named: named(), keys: [], splits: [], at: []};
+    seen.focus = document.activeElement === slider.range;
+    for (const key of ["2", "1", "ArrowDown", "ArrowDown", "ArrowUp"]) {
+      press(key);
+      seen.keys.push([shown, state.orders[state.at][shown] === visible()]);
+    }
+    const width = one("output").getBoundingClientRect().width;
+    press("+");
+    seen.zoom = one("output").getBoundingClientRect().width / width;
+    seen.splits.push(slider.split);
+    press(" ");
+    seen.splits.push(slider.split);
+    document.activeElement.dispatchEvent(new KeyboardEvent("keyup", {key: " ", bubbles: true}));
+    seen.splits.push(slider.split);
+
+    const choose = (model) => {
+      press(String(state.orders[state.at].indexOf(model) + 1));
+      press("Enter");
+    };
+    choose(0);
+    seen.at.push(state.at);
+    press("p");
+    seen.at.push(state.at);
+    seen.remembered = visible();
+    choose(1);  // a changed mind; on to the next that is not judged
+    seen.at.push(state.at);
+    press("n");
+    press("t");
+    seen.loaded = performance.getEntriesByType("resource").map((entry) => entry.name)
+      .filter((name) => !name.startsWith("data:"));
+    seen.wide = document.documentElement.scrollWidth - innerWidth;
+    seen.orders = state.orders;
+    sessionStorage.setItem("seen", JSON.stringify(seen));
+    location.reload();
+    return;
+  }
+  const seen = {...kept, choices: [...state.choices], kept: state.orders};
+  seen.last = state.at;
+  press(String(state.orders[state.at].indexOf(1) + 1));
+  press("Enter");
+  seen.finish = document.activeElement.id;
+  seen.unnamed = named();
+  document.activeElement.click();
+  seen.revealed = named();
+  const text = (row) => [...row.cells].map((cell) => cell.textContent);
+  seen.rows = [...one("counts").rows].map(text);
+  seen.wilson = JUDGED.map(([count, total]) => wilson(count, total));
+  let blob;
+  URL.createObjectURL = (made) => { blob = made; return "#"; };
+  one("save").click();
+  seen.saved = JSON.parse(await blob.text());
+  const note = document.createElement("pre");
+  note.id = "seen";
+  note.textContent = JSON.stringify(seen);
+  document.body.append(note);
+});
+</script>
+"""
+)
+
+
+def drawn(found: Found) -> list[tuple[Found, PairPath]]:
+    return blind.photographs([found], 9)
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_the_blind_page_works_in_chromium(
+    world: Path, engine: Any, make_model: Callable[..., EvaluationModel], tmp_path: Path
+) -> None:
+    found = find_set(world, "Rain100H/rainy:real")
+    stronger = replace(engine, fraction=0.9, record=replace(engine.record, name="most"))
+    models = [make_model(engine), make_model(stronger, "most")]
+    html = blind.render(models, drawn(found), world.parent / "cache")
+    html = html.replace("<head>", "<head>" + ERRORS).replace("</body>", JUDGE + "</body>")
+    (tmp_path / "blind.html").write_text(html, "utf-8")
+    seen = seen_by(browse(tmp_path / "blind.html", tmp_path / "profile"))
+    assert seen["errors"] == []
+    assert seen["loaded"] == []
+    assert seen["wide"] <= 0
+    assert seen["named"] == seen["unnamed"] == []  # until the end
+
+    assert seen["focus"]
+    assert seen["keys"] == [[1, True], [0, True], [1, True], [0, True], [1, True]]
+    assert seen["zoom"] == pytest.approx(2, abs=0.01)
+    assert seen["splits"] == [0, 100, 0]
+    assert seen["at"] == [1, 0, 1]
+    assert seen["remembered"] == 0
+    assert all(sorted(order) == [0, 1] for order in seen["orders"])
+
+    assert seen["kept"] == seen["orders"]  # after a reload
+    assert seen["choices"] == [1, "none", "unsure", None]
+    assert seen["last"] == 3
+    assert seen["finish"] == "finish"
+    assert seen["revealed"] == ["half", "most"]
+    assert [row[:4] for row in seen["rows"]] == [
+        ["most", "2", "67 %", "21 % to 94 %"],
+        ["none: the photograph itself", "1", "33 %", "6 % to 79 %"],
+        ["half", "0", "0 %", "0 % to 56 %"],
+    ]
+    for (low, high), (count, total) in zip(seen["wilson"], JUDGED, strict=True):
+        expected = binomtest(count, total).proportion_ci(method="wilson")
+        assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-6)
+    assert seen["saved"]["counts"]["most"]["count"] == 2
+    photographs = seen["saved"]["photographs"]
+    assert [p["chosen"] for p in photographs] == ["most", "none", "unsure", "most"]
+    assert [p["name"] for p in photographs] == [f"rainy/{i.name}" for _, i in drawn(found)]
+    for photograph, order in zip(photographs, seen["orders"], strict=True):
+        assert photograph["shown"] == [models[n].name for n in order]

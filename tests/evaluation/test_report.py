@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from derain.data.layouts import find_set
-from derain.evaluation import report, tables
+from derain.evaluation import pages, report, tables, typeset
 from derain.evaluation.evaluate import Plan, evaluate
 from derain.evaluation.models import EvaluationModel, rainy_input
 from derain.io.decode import read_rgb
@@ -85,7 +85,7 @@ def test_restored_images_are_kept_and_mended(built: list[tables.Table], engine: 
     rainy = read_rgb(row.item.path)
     x = rainy / 255
     expected = np.floor(255 * (x - 0.5 * np.maximum(x - 0.7, 0)) + 0.5)
-    restored = report.restored(line.result, row, rainy)
+    restored = pages.restored(line.result.model, line.result.cache, row.key, rainy)
     assert np.abs(restored.astype(float) - expected).max() <= 1  # float32 against float64
 
 
@@ -94,7 +94,7 @@ def test_every_number_is_on_the_page(built: list[tables.Table]) -> None:
     for line in built[0].lines:
         assert line.name in page
         for metric, value in line.measured.items():
-            assert tables.number(value, METRICS[metric].digits) in page
+            assert typeset.number(value, METRICS[metric].digits) in page
         assert all(printed in page for printed in line.published.values())
     assert "4 instead of 100" in page
     assert "1.2.3" in page
@@ -145,4 +145,4 @@ def test_a_new_metric_is_one_function_and_one_row(
 def test_without_jinja_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(ImportError, match=r"needs `pip install derain\[eval\]`"):
-        report.require()
+        pages.require()

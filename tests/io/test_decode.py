@@ -1,5 +1,6 @@
 """OpenCV and Pillow give the same pixels, so which of them decodes a file does not matter."""
 
+import base64
 import io
 import logging
 import struct
@@ -8,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from derain.io.decode import decode_image, read_image
 from derain.io.formats import ImageError
@@ -41,6 +42,8 @@ FILES = {
     "webp": saved(IMAGE, "WEBP", quality=60),
     "webp lossless, alpha": saved(Image.fromarray(RGBA), "WEBP", lossless=True, exact=True),
     "tiff": saved(IMAGE, "TIFF"),
+    "tiff grey": saved(IMAGE.convert("L"), "TIFF"),
+    "tiff white is zero": saved(IMAGE.convert("L"), "TIFF", tiffinfo={262: 0}),
     "tiff lzw": saved(IMAGE, "TIFF", compression="tiff_lzw"),
     "tiff jpeg": saved(IMAGE, "TIFF", compression="jpeg"),
     "tiff group 4": saved(IMAGE.convert("1"), "TIFF", compression="group4"),
@@ -108,6 +111,38 @@ def test_sixteen_bits_are_right_or_refused() -> None:
         decode_image(saved(Image.fromarray(deep), "JPEG2000"), "x")
     with pytest.raises(ImageError, match=r"x: values up to 1000 are not supported"):
         decode_image(pgm.replace(b"65535", b"1000"), "x")
+
+
+@pytest.mark.parametrize("kind", ["tiff", "tiff grey"])
+def test_raw_tiff_is_read_as_the_quicker_ppm_unless_it_is_cut_off(kind: str) -> None:
+    data = FILES[kind]
+    payload = read_header(data, "x").payload
+    assert payload[:12] == (b"P6 83 57 255" if kind == "tiff" else b"P5 83 57 255")
+    with pytest.raises(ImageError, match="x: damaged image"):
+        decode_image(data[: len(data) // 2], "x")
+
+
+# 16x16 pixels of one grey, by `ffmpeg -f lavfi -i color=c=0x9c9c9c:s=16x16 -c:v libaom-av1
+# -still-picture 1 -pix_fmt yuv444p10le -frames:v 1`; Pillow writes none of 10 bits.
+AVIF_OF_10_BITS = base64.b64decode(
+    "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAAD5bWV0YQAAAAAAAAAvaGRscgAAAAAAAAAAcGlj"
+    "dAAAAAAAAAAAAAAAAFBpY3R1cmVIYW5kbGVyAAAAAA5waXRtAAAAAAABAAAAHmlsb2MAAAAARAAAAQABAAAA"
+    "AQAAASEAAAAVAAAAKGlpbmYAAAAAAAEAAAAaaW5mZQIAAAAAAQAAYXYwMUNvbG9yAAAAAGppcHJwAAAAS2lw"
+    "Y28AAAAUaXNwZQAAAAAAAAAQAAAAEAAAABBwaXhpAAAAAAMKCgoAAAAMYXYxQ4EgQAAAAAATY29scm5jbHgA"
+    "AgACAAIAAAAAF2lwbWEAAAAAAAAAAQABBAECgwQAAAAdbWRhdAoFOAz/24QyDBgAAABQAABAAppnLg=="
+)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_avif_of_10_bits_is_read_at_8_with_a_word(caplog) -> None:
+    assert read_header(AVIF_OF_10_BITS, "x").bits == 10
+    pixels = decode_image(AVIF_OF_10_BITS, "x.avif", depth=8).pixels
+    assert pixels.shape == (16, 16, 3)
+    assert np.abs(pixels.astype(int) - 0x9C).max() <= 1
+    assert not caplog.text  # 8 were asked for
+    decode_image(AVIF_OF_10_BITS, "x.avif")
+    assert "x.avif: its 10 bits per channel become 8" in caplog.text
+    assert read_header(saved(IMAGE, "AVIF"), "x").bits == 8
 
 
 def test_eight_of_sixteen_bits_are_the_nearest() -> None:

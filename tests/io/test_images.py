@@ -173,6 +173,15 @@ def test_jpeg_quality_is_high_by_default_and_settable():
     assert np.abs(again.astype(int) - pixels).max() <= 4
 
 
+def test_pure_noise_becomes_a_jpeg_too(capfd):
+    # More than two bytes per pixel, for which Pillow's buffer is too small.
+    image = DecodedImage(noise(height=240, width=320), "JPEG", exif=upright_exif(exif()[6:]))
+    data = encode_image(image)
+    assert len(data) > 2 * 240 * 320
+    assert decode_image(data, "x").exif == image.exif
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [

@@ -46,6 +46,7 @@ VARIANTS = [
     {"scales": 1, "cross": False},
     {"scales": 4},
     {"single": True},
+    {"order": "equation"},
 ]
 
 
@@ -295,3 +296,22 @@ def test_exported_graph_agrees_in_openvino_at_every_size_it_allows(tmp_path):
         output = torch.from_numpy(compiled(image.numpy())[0])
         assert (expected - image).std() > 0.01  # else rain could be wrong and not seen
         assert (output - expected).abs().max() < 1e-4
+
+
+def test_equation_two_fuses_all_before_each_unit():
+    """y_l = ISCB(conv1([y_0, ..., y_(l-1)])), and the last unit's output is the coder's."""
+    coder = Coder(dataclasses.replace(TINY, blocks=3, order="equation"))
+    assert [fuse.conv.in_channels for fuse in coder.fuse] == [4, 8, 12]
+    x = torch.rand(1, 4, 16, 16)
+    first = coder.blocks[0](coder.fuse[0](x))
+    second = coder.blocks[1](coder.fuse[1](x, first))
+    third = coder.blocks[2](coder.fuse[2](x, first, second))
+    output, outputs = coder(x)
+    assert torch.equal(output, third)
+    assert all(torch.equal(a, b) for a, b in zip(outputs, (first, second, third), strict=True))
+
+
+def test_equation_two_costs_one_fused_map_less_per_unit():
+    """Each of the 16 1x1 fusions of the 6 coders reads 32 channels less, into 32."""
+    count = sum(p.numel() for p in DCSFN(DCSFNConfig(order="equation")).parameters())
+    assert count == 12_626_359 - 6 * 16 * 32 * 32

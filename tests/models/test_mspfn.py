@@ -66,6 +66,8 @@ def network(**changes: Any) -> Any:
 
 PARAMETERS = {  # of our implementations
     "mspfn": 13_702_976,
+    "mspfn-gaussian": 13_702_976,
+    "mspfn-recurrent": 13_702_976,
     "mspfn-lite": 1_656_656,
     "mspfn-m30n1": 22_427_744,
     "mspfn-m17n2": 17_582_240,
@@ -599,3 +601,24 @@ def test_exported_graph_agrees_in_openvino_at_any_allowed_size(tmp_path: Path) -
         result = compiled(image.numpy())[0]
         assert result.shape == expected.shape
         assert np.abs(result - expected).max() < 1e-4
+
+
+def test_further_recurrent_steps_follow_the_equations() -> None:
+    cell = ConvLSTM(3, 5, steps=3)
+    nn.init.normal_(cell.conv.weight)
+    nn.init.normal_(cell.conv.bias)  # type: ignore[arg-type]
+    x = torch.rand(1, 3, 6, 7)
+    memory = state = torch.zeros(1, 5, 6, 7)
+    for _ in range(3):
+        i, j, f, o = cell.conv(torch.cat([x, state], 1)).chunk(4, 1)
+        memory = memory * (f + 1).sigmoid() + i.sigmoid() * j.tanh()
+        state = memory.tanh() * o.sigmoid()
+    assert torch.allclose(cell(x), state, atol=1e-6)
+
+
+def test_recurrent_steps_cost_no_weights_and_folding_keeps_what_they_use() -> None:
+    once, thrice = (network(fine_modules=1, recurrent_steps=steps) for steps in (1, 3))
+    assert count(once) == count(thrice) == count(thrice.fold())
+    image = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(thrice.fold()(image), thrice(image))

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from derain.training.feed import Batches, make_crops, stage_of  # noqa: E402
+from derain.training.feed import Batches, in_steps, make_crops, stage_of  # noqa: E402
 from derain.training.recipe import DataRecipe, SourceRecipe, StageRecipe  # noqa: E402
 from derain.training.sources import list_set, read_sources  # noqa: E402
 
@@ -115,6 +115,14 @@ def test_an_epoch_is_whole_batches(data, recipe, tmp_path):
     crops = make_crops(sources, epochs)
     assert crops.epoch == 4  # seven images, batches of four: three are left out of each epoch
     assert len({crops.in_epoch(k) for k in range(4)}) == 4
+
+
+def test_epochs_become_steps_once_the_images_are_counted(data, recipe, tmp_path):
+    order = dataclasses.replace(recipe.data, order="epochs")
+    epochs = dataclasses.replace(recipe, data=order, steps=0, epochs=5)
+    crops = make_crops(read_sources(epochs, data, tmp_path)[0], epochs)
+    assert in_steps(epochs, crops).steps == 5 * 1  # a batch of four from seven images
+    assert in_steps(recipe, crops) == recipe
 
 
 def test_small_images_do_not_count_in_an_epoch(data, recipe, tmp_path):

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -205,7 +206,8 @@ def test_the_best_checkpoint_is_chosen_by_kinds_that_count_the_same(data, recipe
         Validation(float(np.mean(values)), mean_by_kind(values, ["drizzle"] * 3 + ["heavy"]), [])
         for values in ([40.0, 40.0, 40.0, 20.0], [39.0, 39.0, 39.0, 22.0])
     )
-    assert easy.psnr > hard.psnr
+    assert easy.psnr == pytest.approx(35)
+    assert hard.psnr == pytest.approx(34.75)
     assert easy.by_kind == {"drizzle": 40, "heavy": 20}
     assert (easy.balanced, hard.balanced) == (30, 30.5)
 
@@ -219,3 +221,32 @@ def test_batches_that_do_not_divide_are_named(data, recipe, tmp_path):
     odd = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, accumulate=3))
     with pytest.raises(ValueError, match=r"batch of 4 does not divide by 3 \(1 processes x 3"):
         train(odd, data, tmp_path / "run", QUICK)
+
+
+def test_a_run_without_validation_pairs_trains_on_every_image(data, recipe, tmp_path):
+    everything = dataclasses.replace(
+        recipe,
+        steps=0,
+        epochs=3,
+        data=dataclasses.replace(recipe.data, validation=0, order="epochs"),
+    )
+    train(everything, data, tmp_path / "run", ALWAYS)
+    assert not (tmp_path / "run" / "checkpoints" / "best.pt").exists()  # nothing to choose by
+    assert {row["validation_psnr_rgb"] for row in rows(tmp_path / "run")} == {""}
+    assert load_network(tmp_path / "run" / "tiny.safetensors")[1].scores == {}
+    assert read_recipe(tmp_path / "run" / "recipe.toml").steps == 3 * (10 // 4)
+
+
+def test_a_named_set_validates_and_is_not_trained_on(data, recipe, tmp_path):
+    pairs = tmp_path / "data" / "pairs"
+    for half in ("rainy", "clean"):
+        (pairs / half).mkdir(parents=True)
+        shutil.copy(data / "clean" / "3.png", pairs / half / "a.png")
+    named = dataclasses.replace(
+        recipe, data=dataclasses.replace(recipe.data, validation=0, validation_set="pairs")
+    )
+    sources, validation = read_sources(named, data, tmp_path)
+    assert [(p.pair.name, p.kind) for p in validation] == [("a", "own rain")]
+    assert sum(len(source.pairs) for source in sources) == 10
+    train(named, data, tmp_path / "run", QUICK)
+    assert load_network(tmp_path / "run" / "tiny.safetensors")[1].scores["validation rgb psnr"] > 5

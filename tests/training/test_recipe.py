@@ -51,7 +51,14 @@ def test_values_arrive_with_their_types(tmp_path):
     ("old", "new", "words"),
     [
         ("steps =", "stpes =", "unknown key 'stpes'; did you mean 'steps'"),
-        ("steps = 10", "", "'steps' is missing"),
+        ("steps = 10", "", "one of steps and epochs must be above 0"),
+        (
+            "steps = 10",
+            "steps = 10\nepochs = 2",
+            "one of steps and epochs must be",
+        ),
+        ("steps = 10", "epochs = 2", r"epochs needs data.order = 'epochs'"),
+        ("name =", "names =", "unknown key 'names'; did you mean 'name'"),
         ("steps = 10", "steps = '10'", "steps must be of type int"),
         ("lr = 1e-3", "learning = 1", "optimiser: unknown key 'learning'; known: kind, lr"),
         ('"clean"', '"pairs"', r"sources\[0\]: layout must be one of 'clean', 'side-by-side'"),
@@ -80,15 +87,24 @@ def test_a_missing_recipe_is_named(tmp_path):
 
 def test_a_cosine_warms_up_peaks_and_ends_low():
     schedule = ScheduleRecipe(final_lr=0.01, warmup=0.1)
-    rates = [learning_rate(1.0, schedule, progress) for progress in (0, 0.05, 0.1, 0.55, 1)]
+    rates = [learning_rate(1.0, schedule, progress, 100) for progress in (0, 0.05, 0.1, 0.55, 1)]
     assert rates == pytest.approx([0.01, 0.5, 1.0, 0.505, 0.01])
 
 
 def test_steps_multiply_at_each_milestone_and_stop_at_the_floor():
     schedule = ScheduleRecipe("steps", 0.0, 0.05, (0.25, 0.5, 0.75), 0.3)
     points = (0, 0.2499, 0.25, 0.5, 0.75, 1)
-    rates = [learning_rate(1.0, schedule, progress) for progress in points]
+    rates = [learning_rate(1.0, schedule, progress, 100) for progress in points]
     assert rates == pytest.approx([1, 1, 0.3, 0.09, 0.05, 0.05])
+
+
+def test_halving_every_so_many_steps_follows_the_steps_of_the_run():
+    schedule = ScheduleRecipe("steps", 0.0, 1e-6, every=20_000)
+    steps = 160_000
+    points = [0, 19_999, 20_000, 140_000, 159_999]
+    rates = [learning_rate(2e-4, schedule, step / steps, steps) for step in points]
+    assert rates == pytest.approx([2e-4, 2e-4, 1e-4, 2e-4 / 2**7, 2e-4 / 2**7])
+    assert learning_rate(2e-4, schedule, 1.0, 10**6) == 1e-6
 
 
 def test_a_recipe_written_out_reads_back_equal(tmp_path):
@@ -121,7 +137,9 @@ def test_set_changes_values_wherever_they_lie(tmp_path):
         ("data.stages=[{start=0.5,patch=64,batch=4},{start=0.2,patch=96,batch=4}]", "rising order"),
         ("schedule.warmup=1", r"schedule.warmup must be in \[0, 1\)"),
         ("loss={}", "one weight must be above 0"),
-        ("steps=0", "steps must be above 0"),
+        ("steps=0", "one of steps and epochs must be above 0"),
+        ("data.validation=-1", "must not be negative"),
+        ("schedule={every=5, milestones=[0.5]}", "either milestones or every"),
     ],
 )
 def test_set_is_as_strict_as_the_file(tmp_path, change, words):

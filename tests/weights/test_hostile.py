@@ -220,6 +220,32 @@ def test_an_onnx_file_has_one_image_in_and_one_out(originals, tmp_path):
         library.load(path, device="cpu")
 
 
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_a_graph_that_returns_another_size_is_no_network(engine, originals, tmp_path):
+    model = onnx.load(originals[".onnx"])
+    del model.graph.node[0].attribute[:]  # the padding
+    path = tmp_path / "x.onnx"
+    path.write_bytes(model.SerializeToString())
+    restorer = library.load(path, device="cpu", engine=engine)
+    words = r"^tiny: .* returned \(1, 3, 18, 22\) for \(1, 3, 20, 24\): no network"
+    with pytest.raises(ValueError, match=words):
+        restorer(np.zeros((20, 24, 3), np.uint8))
+
+
+def test_names_of_tensors_are_one_line(tmp_path):
+    from derain.weights.convert import load_authors
+
+    path = tmp_path / "x.pth"
+    torch.save({"conv_i.0\nbias": torch.zeros(2)}, path)
+    with pytest.raises(ValueError, match=r"x.pth: holds no state dict: 'conv_i.0\\nbias'"):
+        load_authors(path)
+    path = tmp_path / "x.safetensors"
+    options = {"stages": 1, "width": 2, "blocks": 1}
+    save_weights(path, {"first\nbias": torch.zeros(2)}, Record("x", "prenet", options))
+    with pytest.raises(ValueError, match=r"x.safetensors: 'first\\nbias' is no name of a tensor"):
+        load_network(path)
+
+
 def test_an_xml_file_defines_no_entities(originals, tmp_path):
     text = originals[".xml"].read_text()
     path = tmp_path / "x.xml"

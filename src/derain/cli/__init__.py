@@ -20,6 +20,7 @@ from derain.cli.models import models
 from derain.cli.plot import plot
 from derain.cli.restore import restore
 from derain.cli.serve import serve
+from derain.cli.study import study
 from derain.cli.synthesize import synthesize
 from derain.cli.train import train
 
@@ -39,6 +40,7 @@ EXTRAS = {
     "scipy": "eval",
     "jinja2": "eval",
     "matplotlib": "eval",
+    "av": "video",
     "fastapi": "serve",
     "uvicorn": "serve",
     "h11": "serve",
@@ -71,7 +73,8 @@ def options(
 
 
 for command in (
-    restore, models, doctor, benchmark, serve, synthesize, metrics, evaluate, train, plot, export,
+    restore, models, doctor, benchmark, serve, synthesize, metrics, evaluate, train, study, plot,
+    export,
 ):  # fmt: skip
     app.command(cls=Command)(command)
 app.add_typer(data.app, name="data")
@@ -89,6 +92,8 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one line on stderr and exit code 1."""
     try:
         app()
+    except KeyboardInterrupt:  # before a command was there to be told
+        sys.exit(130)
     except ModuleNotFoundError as error:
         extra = extra_of((error.name or "").partition(".")[0])
         if extra is None or "--traceback" in sys.argv:

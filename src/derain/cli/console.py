@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from derain.io.formats import printable
 
@@ -45,3 +52,28 @@ def progress(what: str = "images") -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task(what, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=total > 1)
+
+
+@contextmanager
+def frame_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each clip: frames, rate and time left; yields what to call with (clip, done, all).
+
+    A rate is what most people look at first, and a clip takes long, so it is drawn for one, too.
+    """
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"),
+        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
+    )  # fmt: skip
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
+
+        def show(clip: str, done: int, total: int) -> None:
+            if clip not in tasks:  # frames of an earlier run do not count for the rate
+                tasks[clip] = bar.add_task(
+                    printable(clip), completed=done - 1, total=total, rate="", start=True
+                )
+            task = bar.tasks[bar.task_ids.index(tasks[clip])]
+            rate = f"{task.speed:.2f}/s" if task.speed else ""
+            bar.update(tasks[clip], completed=done, total=total, rate=rate)
+
+        yield show

@@ -53,6 +53,15 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Take only the first images of every set.")
     ] = None,
+    blind: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="COUNT",
+            help="Also write blind.html, a page on which one judges so many photographs without "
+            "ground truth by eye, while the names of the models are hidden.",
+        ),
+    ] = 0,
     jobs: Annotated[
         int,
         typer.Option(min=1, help="Measure this many images at a time; with 1 the times are exact."),
@@ -83,6 +92,7 @@ def evaluate(
     """
     import derain
     from derain.cli.console import note, progress
+    from derain.evaluation.blind import FILE as BLIND
     from derain.evaluation.evaluate import Plan
     from derain.evaluation.models import PUBLISHED, InferenceSettings
     from derain.evaluation.pipeline import FILES, run_evaluation
@@ -99,7 +109,8 @@ def evaluate(
             data, set_ or [], model or [DEFAULT, PUBLISHED], out,
             Plan(tuple(metric or ()), protocol, jobs, parameters),
             InferenceSettings(device, engine, precision, tile),
-            limit=limit, about=about, note=note, progress=show,
+            limit=limit, judged=blind, about=about, note=note, progress=show,
         )  # fmt: skip
-    typer.echo("\n".join(markdown(table) for table in built))
-    note(f"{out}: {', '.join(FILES)}")
+    if built:
+        typer.echo("\n".join(markdown(table) for table in built))
+    note(f"{out}: {', '.join([*(FILES if built else ()), *([BLIND] if blind else ())])}")

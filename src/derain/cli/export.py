@@ -8,7 +8,10 @@ import typer
 
 def export(
     model: Annotated[
-        str, typer.Argument(help="A name of `derain models`, or a .safetensors or .onnx file.")
+        str,
+        typer.Argument(
+            help="A name of `derain models`, a .safetensors, .onnx or authors' .pth file."
+        ),
     ],
     to: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""`derain restore`: rainy images in, clean images out."""
+"""`derain restore`: rainy images and clips in, clean ones out."""
 
 import json
 import sys
@@ -44,8 +44,27 @@ def restore(
         ),
     ] = None,
     quality: Annotated[
-        int, typer.Option(min=1, max=100, help="Set the quality of JPEG, WebP and AVIF.")
+        int, typer.Option(min=1, max=100, help="Set the quality of JPEG, WebP, AVIF and clips.")
     ] = 95,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            help="Write clips with this codec, such as h264, hevc, av1, vp9 or ffv1. The default "
+            "is that of the clip."
+        ),
+    ] = None,
+    temporal: Annotated[
+        bool,
+        typer.Option(
+            "--temporal/--no-temporal", help="Let neighbouring frames of a clip help each other."
+        ),
+    ] = True,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with clips that were stopped, and skip what is finished."
+        ),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that exist.")
     ] = False,
@@ -98,18 +117,17 @@ def restore(
         int, typer.Option(min=1, help="Refuse images of more pixels than this.")
     ] = 250_000_000,
 ) -> None:
-    """Remove the rain from images.
+    """Remove the rain from images and clips.
 
-    Images that cannot be restored are listed at the end.
+    Those that cannot be restored are listed at the end.
     """
     from derain import batch
-    from derain.cli.console import log_to_terminal, note, progress
+    from derain.cli.console import frame_progress, log_to_terminal, note, progress
     from derain.io.pairs import is_image_name
     from derain.restore import RestoreOptions, load
 
     log_to_terminal()
     options = RestoreOptions(tile, scales, strength)
-    settings = batch.BatchSettings(format, quality, options, overwrite, skip_existing, max_pixels)
     todo, failed = batch.plan(inputs, out, recursive=recursive, suffix=suffix, format=format)
     if log and is_image_name(log.name):
         raise ValueError(f"--log {log}: would write into an image; choose another name")
@@ -122,7 +140,12 @@ def restore(
     with (
         log.open("a", encoding="utf-8") if log else nullcontext() as records,
         progress() as show,
+        frame_progress() as show_frames,
     ):
+        settings = batch.BatchSettings(
+            format, quality, options, overwrite, skip_existing or resume, max_pixels, codec,
+            temporal, resume, lambda job, done, total: show_frames(job.source, done, total),
+        )  # fmt: skip
 
         def done(outcome: "Outcome") -> None:
             report(outcome, restorer, records)
@@ -135,16 +158,17 @@ def restore(
         try:
             batch.run(todo, restorer, settings, jobs, done)
         except KeyboardInterrupt:
-            note("stopped; finished images are kept, --skip-existing continues from here")
+            note("stopped; what is finished is kept, --resume goes on from here")
             raise typer.Exit(130) from None
-    counts = {s: sum(o.status == s for o in outcomes) for s in ("restored", "skipped", "failed")}
+    statuses = ("restored", "incomplete", "skipped", "failed")
+    counts = {s: sum(o.status == s for o in outcomes) for s in statuses}
     if len(outcomes) > 1:
         summary = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
         dry = sum(o.status == "restored" and o.change < batch.UNCHANGED for o in outcomes)
         note(summary + (f"; no rain was found in {dry}" if dry else ""))
     if counts["failed"] and len(outcomes) > 1:
         note("failed:\n" + "\n".join(f"  {o.message}" for o in outcomes if o.status == "failed"))
-    raise typer.Exit(1 if counts["failed"] else 0)
+    raise typer.Exit(1 if counts["failed"] or counts["incomplete"] else 0)
 
 
 def what_runs(restorer: "Restorer", tile: str) -> str:
@@ -167,10 +191,16 @@ def report(outcome: "Outcome", restorer: "Restorer", records: Any) -> None:
 
     source, target = outcome.job.source, outcome.job.target
     match outcome.status:
-        case "restored":
+        case "restored" | "incomplete":
             found = outcome.change >= UNCHANGED
             change = f"changed by {outcome.change:.1f} of 255" if found else "no rain was found"
-            note(f"{source} -> {target or 'standard output'}  {outcome.seconds:.2f} s, {change}")
+            frames = f"{outcome.frames} frames, " if outcome.job.clip else ""
+            took = f"{frames}{outcome.seconds:.2f} s"
+            note(f"{source} -> {target or 'standard output'}  {took}, {change}")
+            if outcome.message:
+                note(f"warning: {outcome.message}")
+        case "stopped":
+            note(outcome.message)
         case "skipped":
             note(f"{source}: skipped, {target} is there")
         case _:

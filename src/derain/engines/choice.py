@@ -120,7 +120,8 @@ def load_engine(
     Args:
         path: Ends in one of the engine's suffixes.
         choice: From ``choose``.
-        precision: ``f32``, ``bf16``, or ``auto``, which is bf16 where the device multiplies in it.
+        precision: ``f32``, ``bf16``, or ``auto``, which is bf16 where the device multiplies in it,
+            and f32 for authors' checkpoints, which were measured in it.
         threads: CPU threads; None leaves it to the engine.
 
     Raises:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from derain.weights.record import Record
 
 Batch = NDArray[np.float32]  # (N, 3, H, W)
+SMALL = 3 * 128 * 128  # values of an image that takes no memory to speak of
 
 
 class Engine(Protocol):
@@ -54,6 +55,28 @@ def image_size(shape: Sequence[int | None], path: Path) -> Sequence[int | None]:
     if len(shape) != 4 or shape[1] not in (3, None):
         raise ValueError(f"{path}: takes arrays of shape {list(shape)}, no images (1, 3, H, W)")
     return shape[2:]
+
+
+def check_result(result: Batch, batch: Batch, engine: str, record: Record) -> None:
+    """Check that a result has the shape of what went in.
+
+    Args:
+        result: What the engine returned.
+        batch: (N, 3, H, W).
+        engine: Its name.
+        record: The record of the file.
+
+    Raises:
+        ValueError: It has not, for an image too small to run out of memory on: the file holds no
+            network that restores images.
+        RuntimeError: It has not, as happens without a word when memory runs out.
+    """
+    if result.shape == batch.shape:
+        return
+    told = f"{record.name}: {engine} returned {result.shape} for {batch.shape}"
+    if batch.size <= SMALL:
+        raise ValueError(f"{told}: no network that restores images")
+    raise RuntimeError(f"{told}: out of memory, or a size that it cannot handle")
 
 
 def require_size(record: Record, size: Sequence[int | None], batch: Batch) -> None:

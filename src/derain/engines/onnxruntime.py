@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from derain.engines.engine import Batch, image_size, require_size
+from derain.engines.engine import Batch, check_result, image_size, require_size
 from derain.weights.headers import read_record
 
 CUDA = "CUDAExecutionProvider"
@@ -61,12 +61,12 @@ class ONNXRuntimeEngine:
         """(1, 3, H, W) in [0, 1] -> the same shape, unclipped.
 
         Raises:
-            ValueError: The file takes images of one other size alone.
+            ValueError: The file takes images of one other size alone, or holds no network.
+            RuntimeError: onnxruntime returned another shape.
         """
         require_size(self.record, self.input_size, batch)
         result = np.asarray(self.session.run(None, {self.input_name: batch})[0])
-        if result.shape != batch.shape:
-            raise RuntimeError(f"onnxruntime returned {result.shape} for {batch.shape}")
+        check_result(result, batch, self.name, self.record)
         return result
 
 

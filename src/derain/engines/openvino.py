@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
+from openvino.frontend import FrontEnd, FrontEndManager
 
-from derain.engines.engine import Batch, image_size, require_size
+from derain.engines.engine import Batch, check_result, image_size, require_size
 from derain.weights.headers import read_record
 from derain.weights.record import Record
+
+FRONTENDS = {".onnx": "onnx", ".xml": "ir"}  # suffix -> OpenVINO's name of its parser
 
 
 @cache
@@ -23,6 +26,22 @@ def core() -> ov.Core:
     return ov.Core()
 
 
+@cache
+def frontend(suffix: str) -> FrontEnd:
+    """OpenVINO's parser of a kind of file; never released either, as its models use its code.
+
+    One parser alone: ``Core.read_model`` hands what one cannot read to all others.
+    """
+    core()
+    return frontends().load_by_framework(FRONTENDS[suffix])
+
+
+@cache
+def frontends() -> FrontEndManager:
+    """OpenVINO's parsers."""
+    return FrontEndManager()
+
+
 def read_model(path: Path) -> tuple[Any, Record]:
     """The graph of a file and its record.
 
@@ -30,13 +49,14 @@ def read_model(path: Path) -> tuple[Any, Record]:
         ValueError: Not a model, or not one that derain wrote; names the file.
     """
     record = read_record(path)  # before OpenVINO sees the file
+    parser = frontend(path.suffix)
     try:
-        return core().read_model(path), record
-    except RuntimeError as error:
+        return parser.convert(parser.load(str(path))), record
+    except Exception as error:  # its errors share no other base
         raise ValueError(f"{path}: not a model that OpenVINO reads: {reason(error)}") from None
 
 
-def reason(error: RuntimeError) -> str:
+def reason(error: Exception) -> str:
     """What OpenVINO says, without where in its code it says so, on one line."""
     lines = [line.strip() for line in str(error).splitlines()]
     told = [line for line in lines if line and not line.startswith(("Exception from", "Check "))]
@@ -83,14 +103,14 @@ class OpenVINOEngine:
             config["INFERENCE_NUM_THREADS"] = str(threads)
         try:
             self.compiled = core().compile_model(model, "CPU", config)
-        except RuntimeError as error:
+        except (RuntimeError, UnicodeDecodeError) as error:  # it may quote a damaged file
             raise ValueError(f"{path}: OpenVINO cannot compile it: {reason(error)}") from None
 
     def __call__(self, batch: Batch) -> Batch:
         """(N, 3, H, W) in [0, 1] -> the same shape, unclipped.
 
         Raises:
-            ValueError: The file takes images of one other size alone.
+            ValueError: The file takes images of one other size alone, or holds no network.
             RuntimeError: OpenVINO returned another shape, as it does without a word when memory
                 runs out or it cannot handle a size.
         """
@@ -98,8 +118,7 @@ class OpenVINOEngine:
         result = np.asarray(self.compiled(batch)[0])
         if result.shape != batch.shape:
             self.compiled.release_memory()  # what it got before there was no more
-            shapes = f"OpenVINO returned {result.shape} for {batch.shape}"
-            raise RuntimeError(f"{shapes}: out of memory, or a size that it cannot handle")
+        check_result(result, batch, self.name, self.record)
         return result
 
 

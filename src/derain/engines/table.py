@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from derain.engines.engine import Engine, EngineModule
+from derain.weights.catalog import AUTHORS
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ ENGINES: dict[str, EngineSpec] = {
         "torch",
         "derain.engines.torch",
         package="torch",
-        suffixes=(".safetensors",),
+        suffixes=(".safetensors", *AUTHORS),
         devices=("cpu", "cuda", "mps"),
         precisions=("f32", "bf16"),
         extra="torch",

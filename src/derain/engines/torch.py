@@ -8,6 +8,7 @@ import torch
 from derain.engines.engine import Batch
 from derain.models import Network
 from derain.models.blocks import channels_last
+from derain.weights.catalog import AUTHORS
 from derain.weights.files import load_network
 from derain.weights.record import Record
 
@@ -63,7 +64,15 @@ def describe(device: torch.device) -> str:
 
 
 def load(path: Path, device: str, precision: str, threads: int | None) -> TorchEngine:
-    """Load a `.safetensors` file."""
+    """Load a `.safetensors` file, or an authors' checkpoint, which runs in f32 as it was measured.
+
+    Raises:
+        ValueError: As ``load_network``, or a checkpoint is asked for in another precision.
+    """
+    if path.suffix in AUTHORS:
+        if precision == "bf16":
+            raise ValueError(f"{path.name}: authors' checkpoints run in f32 alone")
+        precision = "f32"
     return TorchEngine(*load_network(path), device, precision, threads)
 
 

@@ -7,7 +7,7 @@ the network itself is loaded when an image needs it. Evaluating twice then loads
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from derain.weights import catalog
 from derain.weights.record import Record
 
 PUBLISHED = "published"  # stands for the papers' figures, where a model is asked for
-AUTHORS = (".pth", ".pt")  # checkpoints that derain.weights.convert reads
 MOST_TENSORS = 20_000  # of a network whose cost is counted by its record alone
 INPUT = Record("rainy input", "input")
 
@@ -104,7 +103,7 @@ def evaluation_model(what: str, settings: InferenceSettings | None = None) -> Ev
 
     Args:
         what: A name of ``derain models``; an `.onnx` or `.safetensors` file; or a `.pth` file of
-            the authors of DCSFN or PReNet.
+            a network's authors.
         settings: How to run it.
 
     Raises:
@@ -112,18 +111,12 @@ def evaluation_model(what: str, settings: InferenceSettings | None = None) -> Ev
     """
     settings = settings or InferenceSettings()
     path = Path(what)
-    if path.suffix in AUTHORS:
-        if not path.is_file():
-            raise ValueError(f"{what}: no such file")
-        choice = engines.choose(settings.device, "torch")
-        name = f"{path.parent.name}/{path.name}"
-        where = f"{choice.engine} {choice.device} f32"
-        load_it = partial(load_authors, path, choice, settings)
-        return EvaluationModel(name, path, load_it, where, settings.tile)
     wanted = settings.engine if settings.engine != "auto" else engines.engine_of(what)
     choice = engines.choose(settings.device, wanted)
     file = engines.find_model(what, choice.engine)
     name = what if what in catalog.WEIGHTS else path.name
+    if path.suffix in catalog.AUTHORS:  # named by what they were trained on, in folders by method
+        name = f"{path.parent.name}/{path.name}"
 
     def load() -> Restorer:
         loaded = engines.load_engine(file, choice, settings.precision, settings.threads)
@@ -165,23 +158,3 @@ def _with_cost(record: Record) -> Record:
     except ValueError:  # a graph runs whatever its record says of the network it came from
         return record
     return replace(record, gmacs=counted.gmacs)
-
-
-def load_authors(path: Path, choice: engines.Choice, settings: InferenceSettings) -> Restorer:
-    """A restorer of a checkpoint of the authors of DCSFN or PReNet, in f32.
-
-    Raises:
-        ValueError: Not such a checkpoint, torch is missing, or another precision is asked for.
-    """
-    if settings.precision != "f32":
-        raise ValueError(f"{path.name}: authors' checkpoints run in f32 alone")
-    from derain.engines.torch import TorchEngine
-    from derain.weights import convert
-    from derain.weights.files import describe
-
-    network = convert.load_authors(path)
-    trained_on = f"by its authors ({path.name})"
-    entry = convert.convert(path).name
-    record = describe(network, path.stem, entry, {}, trained_on=trained_on, licence="unknown")
-    engine = TorchEngine(network, record, choice.device, "f32", settings.threads)
-    return Restorer(engine, choice, name=path.name)

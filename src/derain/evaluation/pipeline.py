@@ -1,11 +1,11 @@
-"""An evaluation from end to end: find sets and models, measure, write tables and the report."""
+"""An evaluation from end to end: find sets and models, measure, write tables and pages."""
 
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
 from derain.data.layouts import Found, find_set, find_sets
-from derain.evaluation import report, tables
+from derain.evaluation import blind, pages, report, tables
 from derain.evaluation.cache import Note
 from derain.evaluation.evaluate import Plan, evaluate
 from derain.evaluation.models import PUBLISHED, InferenceSettings, evaluation_models, rainy_input
@@ -25,6 +25,7 @@ def run_evaluation(
     settings: InferenceSettings | None = None,
     *,
     limit: int | None = None,
+    judged: int = 0,
     about: dict[str, str] | None = None,
     note: Note = lambda text: None,
     progress: OnProgress = lambda done, total: None,
@@ -35,16 +36,17 @@ def run_evaluation(
         root: Holds the sets.
         sets: As ``layouts.find_set`` takes them; none means every public test set that is there.
         models: As ``models.evaluation_model`` takes them, and perhaps ``published``.
-        out: Folder for ``FILES`` and the cache.
+        out: Folder for ``FILES``, ``blind.FILE`` and the cache.
         plan: Metrics and protocol.
         settings: How networks run.
         limit: Only the first so many images of every set.
+        judged: How many photographs without ground truth the blind page shows; 0 makes no page.
         about: What the report says of this run.
         note: Is told what could not be used.
         progress: Called after each image of each model.
 
     Returns:
-        The tables, one per set.
+        The tables, one per set that can be measured; none if there is only the blind page to make.
 
     Raises:
         ValueError: A set or model cannot be found or used; an image cannot be measured. Each
@@ -52,8 +54,9 @@ def run_evaluation(
         ImportError: A package that the report needs is missing.
         OSError: ``out`` cannot be written.
     """
-    report.require()
-    chosen = [rainy_input(), *evaluation_models(models, settings)]
+    pages.require()
+    compared = evaluation_models(models, settings)
+    chosen = [rainy_input(), *compared]
     found = [find_set(root, what).first(limit) for what in sets] or [
         one.first(limit) for one in _tests(root, note)
     ]
@@ -62,11 +65,23 @@ def run_evaluation(
             raise ValueError(
                 f"{one.name} is asked for twice; evaluate its copies one after another"
             )
-    done, total = count(1), len(chosen) * sum(len(one.items) for one in found)
-    results = evaluate(
-        chosen, found, plan or Plan(), out / "cache", note=note,
-        advance=lambda: progress(next(done), total),
-    )  # fmt: skip
+    plan, cache = plan or Plan(), out / "cache"
+    shown = blind.photographs(found, judged) if judged else []
+    if shown:
+        blind.check_models(compared)
+    done = count(1)
+    total = len(chosen) * sum(len(one.items) for one in found) + len(compared) * len(shown)
+
+    def advance() -> None:
+        progress(next(done), total)
+
+    if shown:
+        page = blind.render(compared, shown, cache, note=note, advance=advance)
+        write_atomically(out / blind.FILE, page.encode())
+        if not any(plan.functions(one)[0] for one in found):
+            note("no tables: no metric can be measured on these photographs")
+            return []
+    results = evaluate(chosen, found, plan, cache, note=note, advance=advance)
     built = tables.build(results, PUBLISHED in models)
     about = about or {}
     texts = (

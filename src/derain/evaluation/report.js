@@ -54,76 +54,8 @@ for (const table of all("table.sortable")) {
   });
 }
 
-// Before and after, with zoom
+// Before and after: the left image may be the ground truth, and a figure may take the whole width
 for (const figure of all("figure")) {
-  const stage = figure.querySelector(".stage");
-  const range = figure.querySelector("input[type=range]");
-  const output = figure.querySelector("output");
-  const view = { zoom: 1, x: 0, y: 0 };
-
-  const split = (percent) => {
-    range.value = percent;
-    stage.style.setProperty("--split", `${range.value}%`);
-  };
-  const show = () => {
-    const { width, height } = stage.getBoundingClientRect();
-    view.x = Math.min(0, Math.max(view.x, width * (1 - view.zoom)));
-    view.y = Math.min(0, Math.max(view.y, height * (1 - view.zoom)));
-    stage.style.setProperty("--zoom", view.zoom);
-    stage.style.setProperty("--x", `${view.x}px`);
-    stage.style.setProperty("--y", `${view.y}px`);
-    stage.classList.toggle("zoomed", view.zoom > 1);
-    output.textContent = `${Math.round(10 * view.zoom) / 10}×`;
-  };
-  const zoomTo = (zoom, x, y) => {
-    zoom = Math.min(16, Math.max(1, zoom));
-    view.x = x - ((x - view.x) * zoom) / view.zoom;
-    view.y = y - ((y - view.y) * zoom) / view.zoom;
-    view.zoom = zoom;
-    show();
-  };
-  const at = (event) => {
-    const box = stage.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top, box.width];
-  };
-
-  range.addEventListener("input", () => split(range.value));
-  stage.addEventListener("pointerdown", (event) => {
-    const [x, , width] = at(event);
-    const onLine = Math.abs(x - (width * range.value) / 100) < 24;
-    const pan = view.zoom > 1 && !onLine;
-    if (!pan) split((100 * x) / width);
-    stage.setPointerCapture(event.pointerId);
-    const start = { x: event.clientX - view.x, y: event.clientY - view.y };
-    const move = (moved) => {
-      if (pan) {
-        view.x = moved.clientX - start.x;
-        view.y = moved.clientY - start.y;
-        show();
-      } else split((100 * at(moved)[0]) / width);
-    };
-    stage.addEventListener("pointermove", move);
-    const stop = () => stage.removeEventListener("pointermove", move);
-    stage.addEventListener("pointerup", stop, { once: true });
-    stage.addEventListener("pointercancel", stop, { once: true });
-    range.focus({ preventScroll: true });
-  });
-  stage.addEventListener("dblclick", (event) => {
-    const [x, y] = at(event);
-    zoomTo(view.zoom > 1 ? 1 : 4, x, y);
-  });
-  stage.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey && !event.metaKey) return;
-    event.preventDefault();
-    const [x, y] = at(event);
-    zoomTo(view.zoom * Math.exp(-event.deltaY / 300), x, y);
-  }, { passive: false });
-  for (const button of all("[data-zoom]", figure)) {
-    button.addEventListener("click", () => {
-      const { width, height } = stage.getBoundingClientRect();
-      zoomTo(view.zoom * (button.dataset.zoom === "in" ? 2 : 0.5), width / 2, height / 2);
-    });
-  }
   for (const button of all("[data-left]", figure)) {
     button.addEventListener("click", () => {
       const kind = button.dataset.left;
@@ -139,7 +71,6 @@ for (const figure of all("figure")) {
   figure.querySelector("[data-wide]").addEventListener("click", (event) => {
     const wide = figure.classList.toggle("wide");
     event.target.textContent = wide ? "reduce" : "enlarge";
-    view.zoom = 1;
-    show();
+    figure.querySelector("before-after").reset();
   });
 }

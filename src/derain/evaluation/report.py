@@ -1,23 +1,16 @@
 """The HTML report: one file that opens from disk, with all its images inside."""
 
-import base64
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import resources
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from derain.evaluation import tables
+from derain.evaluation import tables, typeset
 from derain.evaluation.evaluate import ImageResult, Measured
+from derain.evaluation.pages import data_url, restored, template
 from derain.evaluation.published import MARKS
 from derain.evaluation.scatter import Level, Point, scatter
 from derain.evaluation.sets import read_pair
 from derain.evaluation.tables import Line, Table
-from derain.io.decode import DecodedImage, read_rgb
-from derain.io.encode import encode_pixels, write_image
 from derain.metrics import METRICS
 
 QUALITY = 95  # of the WebP images in a report
@@ -52,14 +45,12 @@ def render(results: Sequence[Table], about: dict[str, str]) -> str:
     Raises:
         ImportError: Jinja2 is not installed.
     """
-    environment = _environment()
     data_urls: dict[str, str] = {}
-    page = environment.get_template("report.html.jinja")
-    return page.render(
+    return template("report.html.jinja").render(
         about=about,
         tables=results,
         cells=_cells,
-        count=tables.count,
+        count=typeset.count,
         headline=tables.headline,
         marks={table.found.name: tables.marks(table) for table in results},
         meanings=MARKS,
@@ -77,35 +68,10 @@ def render(results: Sequence[Table], about: dict[str, str]) -> str:
     )
 
 
-def require() -> None:
-    """Fail before the work, not after it, where the report cannot be made.
-
-    Raises:
-        ImportError: Jinja2 is not installed.
-    """
-    _environment()
-
-
-def _environment() -> Any:
-    try:
-        import jinja2
-    except ModuleNotFoundError:
-        raise ImportError("the HTML report needs `pip install derain[eval]`") from None
-
-    folder = resources.files("derain.evaluation")
-    return jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text("utf-8")),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-
-
 def _cells(value: float | None, metric: str) -> str:
     if value is not None and math.isinf(value):
         return "∞"
-    return tables.number(value, METRICS[metric].digits)
+    return typeset.number(value, METRICS[metric].digits)
 
 
 def _input_of(table: Table) -> dict[str, ImageResult]:
@@ -179,33 +145,16 @@ def _example(
     data_urls: dict[str, str],
 ) -> Example:
     rainy, clean = read_pair(row.item)
-    shown = {"rainy": rainy, "derained": restored(result, row, rainy)}
+    shown = {"rainy": rainy, "derained": restored(result.model, result.cache, row.key, rainy)}
     if clean is not None:
         shown["clean"] = clean
     keys: dict[str, str] = {}
     for kind, image in shown.items():
         owner = result.model.sha256[:8] if kind == "derained" else ""
         keys[kind] = f"{kind}-{row.key.content[:16]}{owner}"
-        data_urls.setdefault(keys[kind], data_url(image))
+        data_urls.setdefault(keys[kind], data_url(image, QUALITY))
     scores: list[str] = []
     for metric, value in row.values.items():
         change = f"{_cells(before.values[metric], metric)} → " if before else ""
         scores.append(f"{metric.upper()} {change}{_cells(value, metric)}")
     return Example(rank, row, (rainy.shape[1], rainy.shape[0]), keys, tuple(scores))
-
-
-def restored(result: Measured, row: ImageResult, rainy: NDArray[Any]) -> NDArray[np.uint8]:
-    """A restored image, from beside the cache, or computed and put there."""
-    path = result.cache.example(row.key)
-    try:
-        return read_rgb(path)
-    except ValueError:  # not there yet, or damaged
-        image = result.model(rainy)
-        write_image(path, DecodedImage(image, "PNG"))
-        return image
-
-
-def data_url(image: NDArray[np.uint8]) -> str:
-    """An image (H, W, 3) as a data: URL."""
-    data = encode_pixels(image, "WEBP", quality=QUALITY, method=2)
-    return "data:image/webp;base64," + base64.b64encode(data).decode()

@@ -13,6 +13,7 @@ from derain.data.public import SETS
 from derain.evaluation import published
 from derain.evaluation.evaluate import Measured
 from derain.evaluation.sets import count_remarks
+from derain.evaluation.typeset import align, count, number
 from derain.metrics import METRICS, PROTOCOLS
 
 
@@ -129,18 +130,6 @@ def _own_row(result: Measured) -> published.PublishedRow | None:
     return row if row and set(row.printed) & set(result.metrics) else None
 
 
-def number(value: float | None, digits: int) -> str:
-    """A number as tables print it; empty where there is none."""
-    return "" if value is None else f"{value:.{digits}f}"
-
-
-def count(value: float | None) -> str:
-    """A number of parameters: 1.56 M, 169 k."""
-    if value is None:
-        return ""
-    return f"{value / 1e6:.2f} M" if value >= 1e6 else f"{value / 1e3:.0f} k"
-
-
 def headline(table: Table) -> str:
     """What a table is about, in one line."""
     things = "pairs" if table.found.has_truth else "photographs without ground truth"
@@ -175,14 +164,7 @@ def marks(table: Table) -> list[str]:
 
 def markdown(table: Table) -> str:
     """A table with its notes, aligned so that it also reads in a terminal."""
-    rows = cells(table)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    ruler = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    aligned = [
-        [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
-        for row in rows
-    ]
-    lines = [f"| {' | '.join(row)} |" for row in [aligned[0], ruler, *aligned[1:]]]
+    lines = align(cells(table))
     notes = [f"[{i}] {note}  " for i, note in enumerate(table.notes, 1)]
     notes += [f"{mark} {published.MARKS[mark]}  " for mark in marks(table)]
     head = f"## {table.found.title}\n\n{headline(table)}"

@@ -11,6 +11,7 @@ wrong, and the metadata of TIFF. Which of them it is depends on the file alone, 
 the same pixels.
 """
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,9 @@ from derain.io.formats import MAX_PIXELS, ImageError, one_line
 from derain.io.gate import read_file, read_header
 from derain.io.header import Header
 from derain.io.levels import to_8_bits
+from derain.io.quiet import quiet_codecs
+
+log = logging.getLogger(__name__)
 
 Image8 = NDArray[np.uint8]  # (H, W, 3) RGB
 WITH_PILLOW = ("TIFF", "GIF", "AVIF", "JPEG2000")  # formats whose metadata Pillow reads
@@ -97,14 +101,17 @@ def decode_image(
     """
     header = read_header(data, name, max_pixels)
     try:
-        values, header = _samples(header)
-        if metadata and header.format in WITH_PILLOW:
-            from derain.io import pillow
+        with quiet_codecs():
+            values, header = _samples(header)
+            if metadata and header.format in WITH_PILLOW:
+                from derain.io import pillow
 
-            header = pillow.with_metadata(header, data, name)
+                header = pillow.with_metadata(header, data, name)
         if orientation == "upright":
             values = upright(values, header.orientation)
             header = replace(header, exif=upright_exif(header.exif))
+        if depth > 8 and 8 < header.bits < 16:
+            log.warning("%s: its %d bits per channel become 8", name, header.bits)
         return _decoded(values, header, depth)
     except ModuleNotFoundError:
         raise ImageError(
@@ -131,8 +138,6 @@ def _samples(header: Header) -> tuple[NDArray[Any], Header]:
 
 
 def _by_opencv(header: Header) -> NDArray[Any]:
-    # A damaged file is ours to report.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     values = cv2.imdecode(np.frombuffer(header.payload, np.uint8), cv2.IMREAD_UNCHANGED)
     expected = np.uint16 if header.bits == 16 else np.uint8
     if values is None or values.dtype != expected:

@@ -14,6 +14,7 @@ from derain.io.atomic import write_atomically
 from derain.io.codecs import encode_png16, encode_ppm16, encode_tiff
 from derain.io.decode import DecodedImage
 from derain.io.formats import SIXTEEN_BIT, WITH_ALPHA, ImageError, one_line
+from derain.io.quiet import quiet_codecs
 
 QUALITY = 95
 OPTIMISED = 50_000_000  # pixels; libjpeg's optimal code keeps 6 bytes for each until the end
@@ -65,7 +66,15 @@ def _encode(image: DecodedImage, quality: int) -> bytes:
         return encode_tiff(samples, image)
     if image.pixels.dtype == np.uint16:
         return encode_png16(samples, image) if image.format == "PNG" else encode_ppm16(samples)
-    return encode_pixels(samples, image.format, **_save_options(image, quality))
+    options = _save_options(image, quality)
+    try:
+        with quiet_codecs():
+            return encode_pixels(samples, image.format, **options)
+    except OSError:
+        if not options.get("optimize"):
+            raise
+        # Pillow keeps at most two bytes for each pixel of an optimised JPEG; noise needs more.
+        return encode_pixels(samples, image.format, **options | {"optimize": False})
 
 
 def channels_of(image: DecodedImage) -> NDArray[Any]:

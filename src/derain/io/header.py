@@ -315,4 +315,7 @@ def parse_avif(data: bytes) -> Header:
     width, height = max(sizes, key=lambda size: size[0] * size[1])
     rotation = meta.find(b"irot")
     quarters = meta[rotation + 4] & 3 if rotation >= 0 else 0  # counter-clockwise
-    return Header("AVIF", width, height, orientation=(1, 8, 3, 6)[quarters], opencv=False)
+    flags = [meta[m.end() + 2] >> 5 & 3 for m in re.finditer(b"av1C", meta)]  # of AV1's decoder
+    bits = max(({2: 10, 3: 12}.get(flag, 8) for flag in flags), default=8)
+    orientation = (1, 8, 3, 6)[quarters]
+    return Header("AVIF", width, height, bits, orientation, opencv=False)

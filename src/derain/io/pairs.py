@@ -86,7 +86,10 @@ def _refuse(problem: str) -> None:
 
 
 def list_images(
-    folder: Path, recursive: bool = False, on_problem: Callable[[str], None] = _refuse
+    folder: Path,
+    recursive: bool = False,
+    on_problem: Callable[[str], None] = _refuse,
+    wanted: Callable[[str], bool] | None = None,
 ) -> list[Path]:
     """The images in a folder, numbers in their order; hidden files are left out.
 
@@ -94,16 +97,18 @@ def list_images(
         folder: Where to look.
         recursive: Whether sub-folders count.
         on_problem: Is told of a folder that cannot be read.
+        wanted: Which names count; those of images without it.
 
     Raises:
         ImageError: No such folder, or, without ``on_problem``, one that cannot be read; names it.
     """
     if not folder.is_dir():
         raise ImageError(f"{folder}: no such folder")
+    wanted = wanted or is_image_name
     found: list[Path] = []
     tell = lambda error: on_problem(f"{error.filename}: {error.strerror}")  # noqa: E731
     for place, folders, names in os.walk(folder, onerror=tell):
-        found += [Path(place, n) for n in names if n[0] != "." and is_image_name(n)]
+        found += [Path(place, n) for n in names if n[0] != "." and wanted(n)]
         if not recursive:
             break
         folders.sort()

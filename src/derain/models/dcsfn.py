@@ -1,9 +1,10 @@
 """DCSFN: deep cross-scale fusion network (Wang et al., ACM MM 2020).
 
 Follows the authors' public code where paper and code disagree, except that width and scales are
-the paper's (C = 32, K = 3; the code: 20 and 4); ``skip="output"`` and ``direction="figure"`` are
-the paper's wording. Differs from the code in that LSTM states are never overwritten while still
-needed, which shows only at sizes that do not divide by 4, and in that one scale (K = 1) works.
+the paper's (C = 32, K = 3; the code: 20 and 4); ``skip="output"``, ``direction="figure"`` and
+``order="equation"`` are the paper's wording. Differs from the code in that LSTM states are never
+overwritten while still needed, which shows only at sizes that do not divide by 4, and in that one
+scale (K = 1) works.
 
 Letters in brackets are the paper's. Scales run from fine (full resolution) to coarse.
 """
@@ -29,6 +30,7 @@ CHOICES = {
     "unit": ("gru", "lstm", "rnn"),
     "skip": ("input", "output", "none"),
     "direction": ("code", "figure"),
+    "order": ("code", "equation"),
 }
 
 State = tuple[Tensor, ...]  # (h,) or, of an LSTM, (h, c); each (N, C, H, W)
@@ -49,6 +51,7 @@ class DCSFNConfig:
     dense: bool = True  # False is M2: units in a plain row
     skip: Literal["input", "output", "none"] = "input"  # where encoder features enter; none is M1
     direction: Literal["code", "figure"] = "code"  # code: coarse to fine first; figure: after
+    order: Literal["code", "equation"] = "code"  # equation: 1x1 fusion before each unit, Eq. 2
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -132,23 +135,28 @@ class Coder(nn.Module):
         super().__init__()
         width, count = config.width, config.blocks
         self.blocks = nn.ModuleList(InnerScaleConnection(config) for _ in range(count))
+        joined = 1 if config.order == "equation" else 2  # feature maps before the first fusion
         self.fuse = nn.ModuleList(
-            Conv((i + 2) * width, width, 1) for i in range(count if config.dense else 0)
+            Conv((i + joined) * width, width, 1) for i in range(count if config.dense else 0)
         )
-        self.skip = config.skip
+        self.skip, self.order = config.skip, config.order
 
     def forward(
         self, x: Tensor, encoded: list[Tensor] | None = None
     ) -> tuple[Tensor, list[Tensor]]:
         y, outputs = x, []
         for i, block in enumerate(self.blocks):
+            if self.order == "equation" and self.fuse:
+                y = self.fuse[i](x, *outputs)
             if encoded is None or self.skip == "none":
                 outputs.append(block(y))
             elif self.skip == "input":
                 outputs.append(block(y + encoded[i]))
             else:
                 outputs.append(block(y) + encoded[i])
-            y = self.fuse[i](x, *outputs) if self.fuse else outputs[-1]
+            y = outputs[-1]
+            if self.order == "code" and self.fuse:
+                y = self.fuse[i](x, *outputs)
         return y, outputs
 
 

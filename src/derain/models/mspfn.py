@@ -43,6 +43,7 @@ class MSPFNConfig:
     levels: int = 3  # 1 is Model1
     lstm_widths: tuple[int, ...] = (128, 64, 32)  # h, one per level
     rru_widths: tuple[int, ...] | None = None  # c, one per level; None: as lstm_widths (not stated)
+    recurrent_steps: int = 1  # of each ConvLSTM; the paper calls it recurrent, the release runs one
     strides: int = 1  # S: strided convolutions in a URAB; 2 in MSPFN*
     outer_skip: bool = True  # concatenate in a URAB's outer step too (matters for S > 1)
     reconstruction_width: int | None = None  # None: W / 2
@@ -59,7 +60,7 @@ class MSPFNConfig:
         Raises:
             ValueError: Names the field and what is allowed.
         """
-        require_at_least(1, self, "width", "reduction")
+        require_at_least(1, self, "width", "reduction", "recurrent_steps")
         require_at_least(1, self, "levels", "strides", maximum=COARSEST)
         require_at_least(1, self, "attention_units", "lstm_widths", "rru_widths")
         require_at_least(1, self, "reconstruction_width")
@@ -194,21 +195,29 @@ class URAB(nn.Module):
 
 
 class ConvLSTM(nn.Module):
-    """One step of a ConvLSTM from a zero state, which is all that MSPFN ever runs.
+    """A ConvLSTM that starts from a zero state: (N, c, H, W) -> its hidden state (N, h, H, W).
 
-    The convolution has the published shape, (4h, c + h, 3, 3) with gates i, j, f, o. With a zero
-    state its hidden columns and its forget gate cannot change the output, so only the live part
-    is computed; the rest stays for the parameter count and for converted weights until `fold`.
+    The release runs one step. The convolution has the published shape, (4h, c + h, 3, 3) with
+    gates i, j, f, o. With a zero state its hidden columns and its forget gate cannot change the
+    output, so the first step computes the live part alone; with one step the rest stays for the
+    parameter count and for converted weights until `fold`. Further steps see the same input and
+    the state of the step before.
     """
 
-    def __init__(self, inputs: int, hidden: int) -> None:
+    def __init__(self, inputs: int, hidden: int, steps: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs + hidden, 4 * hidden, 3, padding=1)
-        self.inputs, self.hidden = inputs, hidden
+        self.inputs, self.hidden, self.steps = inputs, hidden, steps
 
     def forward(self, x: Tensor) -> Tensor:
         i, j, o = F.conv2d(x, *self.live(), padding=1).chunk(3, dim=1)
-        return torch.tanh(torch.sigmoid(i) * torch.tanh(j)) * torch.sigmoid(o)
+        memory = torch.sigmoid(i) * torch.tanh(j)
+        state = torch.tanh(memory) * torch.sigmoid(o)
+        for _ in range(1, self.steps):
+            i, j, f, o = self.conv(concatenate(x, state)).chunk(4, dim=1)
+            memory = memory * torch.sigmoid(f + 1) + torch.sigmoid(i) * torch.tanh(j)
+            state = torch.tanh(memory) * torch.sigmoid(o)
+        return state
 
     def live(self) -> tuple[Tensor, Tensor]:
         """Weight (3h, c, 3, 3) and bias (3h) of the gates i, j, o for the input alone."""
@@ -220,7 +229,9 @@ class ConvLSTM(nn.Module):
         return weight[rows, : self.inputs], bias[rows]
 
     def fold(self) -> None:
-        """Drop the weights that cannot change the output."""
+        """Drop the weights that cannot change the output; several steps use all of them."""
+        if self.steps > 1:
+            return
         weight, bias = (nn.Parameter(parameter.detach()) for parameter in self.live())
         self.conv.weight, self.conv.bias = weight, bias
         self.conv.in_channels, self.conv.out_channels = self.inputs, 3 * self.hidden
@@ -229,8 +240,8 @@ class ConvLSTM(nn.Module):
 class RRU(nn.Sequential):
     """Residual recurrent unit without its residual: conv, ConvLSTM, conv."""
 
-    def __init__(self, width: int, inputs: int, hidden: int) -> None:
-        super().__init__(Conv(width, inputs), ConvLSTM(inputs, hidden), Conv(hidden, width))
+    def __init__(self, width: int, inputs: int, hidden: int, steps: int) -> None:
+        super().__init__(Conv(width, inputs), ConvLSTM(inputs, hidden, steps), Conv(hidden, width))
 
 
 class ProgressiveFusion(nn.Module):
@@ -325,7 +336,9 @@ class MSPFN(Network[MSPFNConfig]):
         width, levels = config.width, range(config.levels)
         rru_widths = config.rru_widths or config.lstm_widths
         self.initial = nn.ModuleList(Conv(3, width) for _ in levels)
-        rrus = [RRU(width, rru_widths[i], config.lstm_widths[i]) for i in levels]
+        rrus = [
+            RRU(width, rru_widths[i], config.lstm_widths[i], config.recurrent_steps) for i in levels
+        ]
         self.coarse = ProgressiveFusion(rrus, config) if config.coarse_fusion else nn.Identity()
         self.fine = nn.ModuleList(
             ProgressiveFusion([URAB(config, level) for level in levels], config)

@@ -16,9 +16,12 @@ class Network(nn.Module, Generic[Config]):
     Attributes:
         config: A frozen dataclass with the hyperparameters, from which the network can be built
             again.
+        export_tolerance: How far a value of the output, in [0, 1], may differ in an exported file
+            with weights in f32.
     """
 
     config: Config
+    export_tolerance: float = 1e-4
 
     @property
     def minimum_size(self) -> int:
@@ -60,6 +63,9 @@ def check_contract(network: nn.Module) -> None:
         value = getattr(network, name)
         if type(value) is not int or value < 1:
             raise ValueError(f"{kind}.{name} must be a whole number of at least 1: {value!r}")
+    tolerance = network.export_tolerance
+    if type(tolerance) is not float or not 0 < tolerance < 1:
+        raise ValueError(f"{kind}.export_tolerance must be between 0 and 1: {tolerance!r}")
     try:
         radius = network.receptive_radius
     except NotImplementedError:

@@ -85,6 +85,14 @@ def make_crops(sources: list[Source], recipe: Recipe) -> Crops:
     return Crops(sources, patch, recipe.seed, data.batch if data.order == "epochs" else 0)
 
 
+def in_steps(recipe: Recipe, crops: Crops) -> Recipe:
+    """The recipe with its epochs as steps, which the number of images tells."""
+    if not recipe.epochs:
+        return recipe
+    steps = recipe.epochs * crops.epoch // recipe.data.batch
+    return replace(recipe, steps=steps, epochs=0)
+
+
 def check_batches(data: DataRecipe, size: int) -> None:
     """Refuse batches that do not divide among processes and parts.
 

@@ -61,7 +61,7 @@ class RunFiles:
         """Write a row of metrics.csv; that of a validation at once."""
         steps_per_second, waiting = clock.lap()
         clock.new_lap()
-        row = {
+        row: dict[str, float] = {
             "step": self.state.step,
             "seconds": clock.elapsed,
             "lr": self.state.optimiser.param_groups[0]["lr"],
@@ -69,7 +69,7 @@ class RunFiles:
             "steps_per_second": steps_per_second,
             "waiting_fraction": waiting,
         }
-        if found:
+        if found and found.psnr is not None:
             row |= {PSNR: found.psnr, **{f"{PSNR}/{k}": v for k, v in found.by_kind.items()}}
         self.journal.row(row)
         if found:

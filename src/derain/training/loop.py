@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from derain.memory import ran_out
-from derain.training.feed import Batches, Feed, check_batches, make_crops, save_batch
+from derain.training.feed import Batches, Feed, check_batches, in_steps, make_crops, save_batch
 from derain.training.processes import world
 from derain.training.recipe import Recipe
 from derain.training.run import Run, open_run
@@ -61,10 +61,11 @@ def train(
     with world(settings.device) as here, stop_signals() as stopped:
         check_batches(recipe.data, here.size)
         state = make_state(recipe, here.device)
-        step = TrainingStep(state, recipe, here)
         with here.main_first():  # it may write decoded images for all
             sources, pairs = read_sources(recipe, data_root, settings.cache or folder / "cache")
         crops = make_crops(sources, recipe)
+        recipe = in_steps(recipe, crops)
+        step = TrainingStep(state, recipe, here)
         with open_run(
             recipe, settings, here, state, pairs, folder, data_root, resume, on_step
         ) as run:

@@ -52,7 +52,8 @@ class DataRecipe:
     stages: tuple[StageRecipe, ...] = ()  # progressive learning: later sizes, in rising order
     accumulate: int = 1  # parts that a process cuts its crops into, one after the other
     order: Literal["random", "epochs"] = "random"  # "epochs": each image once before any again
-    validation: int = 32  # backgrounds for validation, over all sources
+    validation: int = 32  # backgrounds for validation, over all sources; 0 trains on every image
+    validation_set: str = ""  # pairs that only validate, in any layout that `derain data` finds
     storage: Storage = "auto"  # decoded images: "memory", "disk", or "files" (decoded each time)
 
 
@@ -76,6 +77,7 @@ class ScheduleRecipe:
     final_lr: float = 1e-6  # the cosine ends there; steps never fall below
     milestones: tuple[float, ...] = ()  # "steps": fractions of the run, 0..1
     factor: float = 0.5  # "steps": what the learning rate is multiplied with at each
+    every: int = 0  # "steps": multiply every so many steps, instead of at milestones
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ class Recipe:
     name: str  # of the weights and their files: letters, digits, "-", "_" and "."
     network: str  # a name from derain.models.MODELS
     data: DataRecipe
-    steps: int
+    steps: int = 0
+    epochs: int = 0  # instead of steps: how often each image comes, which needs order = "epochs"
     options: dict[str, Any] = field(default_factory=dict)  # fields of the network's configuration
     init: str = ""  # weights to start from: a shipped name or a .safetensors file
     loss: dict[str, float] = field(
@@ -134,7 +137,14 @@ def check_recipe(recipe: Recipe, path: Path) -> None:
             "name must be of letters, digits, '-', '_' and '.', a letter or digit first: "
             f"{recipe.name!r}",
         ),
-        (recipe.steps > 0, "steps must be above 0"),
+        (
+            min(recipe.steps, recipe.epochs) == 0 < max(recipe.steps, recipe.epochs),
+            "one of steps and epochs must be above 0, the other left out",
+        ),
+        (
+            recipe.epochs == 0 or data.order == "epochs",
+            "epochs needs data.order = 'epochs'",
+        ),
         (len(data.sources) > 0, "data.sources must not be empty"),
         (all(s.weight >= 0 for s in data.sources), "data.sources: no weight may be negative"),
         (any(s.weight > 0 for s in data.sources), "data.sources: one weight must be above 0"),
@@ -149,8 +159,8 @@ def check_recipe(recipe: Recipe, path: Path) -> None:
             "data.order 'epochs' needs exactly one source and no stages",
         ),
         (
-            data.validation + sum(s.validation for s in data.sources) > 0,
-            "data.validation, or a source's, must be above 0",
+            min(data.validation, *(s.validation for s in data.sources)) >= 0,
+            "data.validation, and a source's, must not be negative",
         ),
         (all(s.enlarge >= 1 for s in data.sources), "data.sources: enlarge must be at least 1"),
         (
@@ -162,6 +172,10 @@ def check_recipe(recipe: Recipe, path: Path) -> None:
         (optimiser.clip >= 0, "optimiser.clip must not be negative"),
         (0 <= schedule.warmup < 1, "schedule.warmup must be in [0, 1)"),
         (all(0 <= m <= 1 for m in schedule.milestones), "schedule.milestones must be in 0..1"),
+        (
+            schedule.every >= 0 and not (schedule.every and schedule.milestones),
+            "schedule: either milestones or every, which must not be negative",
+        ),
         (any(weight > 0 for weight in recipe.loss.values()), "loss: one weight must be above 0"),
     ]
     for right, words in rules:

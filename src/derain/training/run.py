@@ -121,11 +121,12 @@ class Run:
         finite = True
         if self.files:
             found = validate(state.ema, self.pairs, self.world.device, self.recipe.precision)
-            finite = bool(np.isfinite(found.psnr))
+            finite = found.is_finite
             if finite:
                 state.psnr, state.elapsed = found.psnr, self.clock.elapsed
-                is_best = state.best is None or found.balanced > state.best
-                state.best = found.balanced if is_best else state.best
+                score = found.balanced
+                is_best = score is not None and (state.best is None or score > state.best)
+                state.best = score if is_best else state.best
                 with self.surviving_full_disk("not saved", last):
                     self.files.save_validated(found, is_best, self.settings.keep)
                     self.files.write_row(self.clock, self.losses, found)

@@ -65,7 +65,7 @@ def open_split(recipe: Recipe, root: Path, cache: Path) -> Split:
     files = {place: LISTS[place[1]](root / place[0]) for place in places}
     home: list[tuple[str, str]] = [place for place in places for _ in files[place]]
     pairs = open_pairs([f for place in places for f in files[place]], recipe.data.storage, cache)
-    quotas = [(list(range(len(pairs))), recipe.data.validation)]
+    quotas: list[tuple[Sequence[int], int]] = [(range(len(pairs)), recipe.data.validation)]
     for s in recipe.data.sources:
         quotas.append(([i for i, h in enumerate(home) if h == (s.path, s.layout)], s.validation))
     return Split(pairs, home, *split_by_background(pairs, quotas, recipe.seed))
@@ -76,7 +76,8 @@ def read_sources(
 ) -> tuple[list[Source], list[ValidationPair]]:
     """Open every image of a recipe once: sources for training, rainy pairs for validation.
 
-    A background used for validation is left out of every source.
+    A background used for validation is left out of every source; that holds for backgrounds that
+    are kept apart, and not for ``data.validation_set``, which is not compared with the sources.
 
     Args:
         recipe: What to train on.
@@ -103,7 +104,11 @@ def read_sources(
                 s.enlarge, s.enlarge_probability, layers,
             )
         )  # fmt: skip
-    return sources, validation_pairs(recipe, split, size)
+    pairs = validation_pairs(recipe, split, size)
+    if recipe.data.validation_set:
+        named = list_set(root / recipe.data.validation_set)
+        pairs += [ValidationPair(center_crop(file.read(), size), OWN_RAIN) for file in named]
+    return sources, pairs
 
 
 def validation_pairs(recipe: Recipe, split: Split, size: int) -> list[ValidationPair]:

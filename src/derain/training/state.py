@@ -99,7 +99,12 @@ def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 @torch.no_grad()
 def update_ema(state: State, decay: float) -> None:
-    """Update the exponential moving average (EMA) of the weights, faster at the start."""
+    """Update the exponential moving average (EMA) of the weights, faster at the start.
+
+    Statistics of batch normalisation, which are averages already, are copied.
+    """
     means, values = (tuple(n.parameters()) for n in (state.ema, state.network))
     now = min(decay, (1 + state.step) / (10 + state.step))
     get_ema_multi_avg_fn(now)(means, values, state.step)
+    for mean, value in zip(state.ema.buffers(), state.network.buffers(), strict=True):
+        mean.copy_(value)

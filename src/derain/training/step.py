@@ -52,7 +52,9 @@ class TrainingStep:
             The mean loss, on the device.
         """
         state, optimiser = self.state, self.recipe.optimiser
-        rate = state.lr_scale * learning_rate(optimiser.lr, self.recipe.schedule, state.progress)
+        rate = state.lr_scale * learning_rate(
+            optimiser.lr, self.recipe.schedule, state.progress, self.recipe.steps
+        )
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         loss = self.backward(to_float(rainy, self.device), to_float(clean, self.device))

@@ -55,7 +55,8 @@ def try_the_end(
             with _part("its validation", recipe):
                 one_of_each = list({pair.kind: pair for pair in pairs}.values())
                 found = validate(state.ema, one_of_each, device, recipe.precision)
-                save_strips(folder / "sample.jpg", found.strips)
+                if found.strips:
+                    save_strips(folder / "sample.jpg", found.strips)
             with _part("its checkpoint", recipe):
                 save_checkpoint(folder / name_of(0), state.pack())
                 load_checkpoint(folder / name_of(0))

@@ -21,14 +21,19 @@ SAMPLES = 4  # pairs shown
 class Validation(NamedTuple):
     """What a network makes of the validation pairs; PSNR over RGB, in dB."""
 
-    psnr: float  # mean over all pairs
+    psnr: float | None  # mean over all pairs; None without any
     by_kind: dict[str, float]  # kind of rain -> mean over its pairs
     strips: list[NDArray[np.uint8]]  # rainy, derained, clean of the first pairs, (H, 3W, 3)
 
     @property
-    def balanced(self) -> float:
+    def balanced(self) -> float | None:
         """Mean over the kinds of rain, each of which counts the same; it chooses the best."""
-        return float(np.mean(list(self.by_kind.values())))
+        return float(np.mean(list(self.by_kind.values()))) if self.by_kind else None
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the network made an image of every pair."""
+        return self.psnr is None or bool(np.isfinite(self.psnr))
 
 
 @torch.no_grad()
@@ -54,7 +59,8 @@ def validate(
         if len(strips) < SAMPLES:
             levels = (255 * derained[0]).round().nan_to_num().byte().permute(1, 2, 0).cpu().numpy()
             strips.append(np.hstack([pair.rainy, levels, pair.clean]))
-    return Validation(float(np.mean(values)), mean_by_kind(values, (p.kind for p in pairs)), strips)
+    mean = float(np.mean(values)) if values else None
+    return Validation(mean, mean_by_kind(values, (p.kind for p in pairs)), strips)
 
 
 def mean_by_kind(values: Iterable[float], kinds: Iterable[str]) -> dict[str, float]:
@@ -71,7 +77,7 @@ def psnr(error: float) -> float:
 
 
 def save_strips(path: Path, strips: list[NDArray[np.uint8]]) -> None:
-    """Write the strips of ``validate`` below each other into one JPEG."""
+    """Write the strips of ``validate``, at least one, below each other into one JPEG."""
     width = max(strip.shape[1] for strip in strips)
     rows = [np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0))) for s in strips]
     _, data = cv2.imencode(".jpg", np.vstack(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])

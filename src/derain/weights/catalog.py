@@ -25,6 +25,7 @@ WEIGHTS = {
     "mspfn-lite-heavy": Weights("mspfn-lite-heavy", "MSPFN* (CVPR 2020), layers of drawn streaks"),
     "mh2fnet-small": Weights("mh2fnet-small", "MH2F-Net (CVPRW 2021), all-round, smallest file"),
 }
+AUTHORS = (".pth", ".pt")  # checkpoints that derain.weights.convert reads
 
 
 def list_models() -> list[str]:

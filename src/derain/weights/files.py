@@ -1,5 +1,6 @@
-"""Save and load a network's weights as `.safetensors` with its record."""
+"""Save a network's weights with its record as `.safetensors`; load those and checkpoints."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from derain.io.atomic import write_atomically
-from derain.models import Network, build
+from derain.models import MODELS, Network, build
 from derain.models.cost import cost
 from derain.models.network import check_contract
+from derain.weights.catalog import AUTHORS
+from derain.weights.convert import named_network
+from derain.weights.convert.checkpoint import BATCHES
 from derain.weights.headers import read_record
 from derain.weights.record import KEY, Record
 
@@ -71,17 +75,38 @@ def describe(
 
 
 def load_network(path: Path) -> tuple[Network[Any], Record]:
-    """The network of a `.safetensors` file, float32, in evaluation mode, with its record.
+    """The network of a file, float32, in evaluation mode, with its record.
+
+    Args:
+        path: A `.safetensors` file of derain's, or an authors' checkpoint (`.pth`, `.pt`), whose
+            record is made up from its tensors.
 
     Raises:
-        ValueError: Not a file of derain's, or its tensors do not fit its network; names it.
+        ValueError: Not such a file, or its tensors do not fit its network; names it.
     """
+    if path.suffix in AUTHORS:
+        return _load_checkpoint(path)
     record = read_record(path)
     state = _read_tensors(path)
     _check_fit(record, state, path)
     network = build(record.network, **options_of(record))
     network.load_state_dict(state)
     return network.eval(), record
+
+
+def _load_checkpoint(path: Path) -> tuple[Network[Any], Record]:
+    name, network = named_network(path)
+    options = dataclasses.asdict(network.config)
+    usual = dataclasses.asdict(MODELS[name].config)
+    changes = {key: value for key, value in options.items() if value != usual[key]}
+    try:
+        record = describe(
+            network, path.stem, name, changes,
+            trained_on=f"by its authors ({path.name})", licence="unknown",
+        )  # fmt: skip
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return network, record
 
 
 def options_of(record: Record) -> dict[str, Any]:
@@ -119,7 +144,7 @@ def outline(record: Record, tensors: int) -> Network[Any]:
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.safetensors` file as float32.
+    """The tensors of a `.safetensors` file: float32, and counters of batch normalisation.
 
     Raises:
         ValueError: The file is damaged, or a tensor holds no finite floating-point numbers.
@@ -129,11 +154,14 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise ValueError(f"{path}: damaged: {str(error).splitlines()[0]}") from None
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point():
+        if not name.isprintable():
+            raise ValueError(f"{path}: {name!r} is no name of a tensor")
+        counter = name.endswith(BATCHES) and tensor.dtype is torch.int64
+        if not tensor.is_floating_point() and not counter:
             raise ValueError(f"{path}: tensor {name} holds {tensor.dtype}, no weights")
         if not tensor.isfinite().all():
             raise ValueError(f"{path}: tensor {name} holds values that are not finite")
-    return {name: tensor.float() for name, tensor in tensors.items()}
+    return {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
 
 
 def _check_fit(record: Record, state: Mapping[str, Tensor], path: Path) -> None:

@@ -1,0 +1,75 @@
+// Images as the browser can show them.
+
+import { restore } from "./server.js";
+
+/** Draw the middle of an image into a square canvas, or its ending where the browser cannot. */
+export async function thumbnail(file, canvas) {
+  const context = canvas.getContext("2d");
+  const { width } = canvas;
+  let image;
+  try {
+    image = await createImageBitmap(file);
+  } catch {
+    if (!file.name) return; // a result: the one of the image before stays
+    Object.assign(context, { font: "600 26px system-ui", textAlign: "center", fillStyle: "#808890" });
+    const ending = /\.(\w{1,4})$/.exec(file.name)?.[1] ?? "?";
+    context.fillText(ending.toUpperCase(), width / 2, width / 2 + 9);
+    return;
+  }
+  const side = Math.min(image.width, image.height);
+  const [left, top] = [(image.width - side) / 2, (image.height - side) / 2];
+  context.imageSmoothingQuality = "high";
+  context.drawImage(image, left, top, side, side, 0, 0, width, width);
+  image.close();
+}
+
+const known = new WeakMap(); // blob -> its address as a promise, which fails where it has none
+
+/** The address of an item's image as it came, or null where the browser cannot show it. */
+export function original(item) { return address(item.file).catch(() => null); }
+
+/**
+ * The addresses of an item's image before and after.
+ *
+ * A browser shows no TIFF, for one. The server then writes both as JPEG, for the eye alone.
+ *
+ * @returns {Promise<[string, string]>}
+ */
+export async function pair(item) {
+  try {
+    return await Promise.all([item.file, item.result.blob].map(address));
+  } catch {
+    item.result.drawn ??= [drawn(item, 0), drawn(item, 1)];
+    return Promise.all(item.result.drawn.map(async (blob) => address(await blob)));
+  }
+}
+
+async function drawn(item, strength) {
+  const options = { model: item.model, strength, format: "jpg" };
+  return (await restore(item.file, options, () => {}, item.stop.signal)).blob;
+}
+
+/** Give up the addresses of an item, and with them the browser's memory of its images. */
+export function release(item) {
+  for (const blob of [item.file, ...[...item.results.values()].map((result) => result.blob)]) {
+    known.get(blob)?.then(URL.revokeObjectURL, () => {});
+    known.delete(blob);
+  }
+}
+
+function address(blob) {
+  if (!known.has(blob)) known.set(blob, decode(blob));
+  return known.get(blob);
+}
+
+async function decode(blob) {
+  const image = new Image();
+  image.src = URL.createObjectURL(blob);
+  try {
+    await image.decode();
+  } catch (error) {
+    URL.revokeObjectURL(image.src);
+    throw error;
+  }
+  return image.src;
+}

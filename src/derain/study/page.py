@@ -1,0 +1,79 @@
+"""What a study leaves to read: the table as Markdown, CSV, LaTeX and one HTML page."""
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from derain.evaluation.typeset import latex
+from derain.io.atomic import write_atomically
+from derain.study import table as tables
+from derain.study.run import Outcome
+from derain.study.table import StudyTable
+from derain.training.curves import plot_runs
+
+FILES = ("study.html", "table.md", "table.csv", "table.tex")
+
+
+def write_files(
+    out: Path, table: StudyTable, outcomes: Sequence[Outcome], about: dict[str, str]
+) -> None:
+    """Write ``FILES``.
+
+    Args:
+        out: The study's folder.
+        table: What was found.
+        outcomes: The trained rows it was found from.
+        about: What the page says of the study: name -> value.
+
+    Raises:
+        ImportError: A package that the page needs is missing.
+        OSError: The folder cannot be written to.
+    """
+    caption = " ".join([f"{table.title}.", *tables.remarks(table)])
+    texts = (
+        render(table, outcomes, about),
+        tables.markdown(table),
+        tables.as_csv(outcomes, table.lines),
+        latex(tables.cells(table), caption),
+    )
+    for name, text in zip(FILES, texts, strict=True):
+        write_atomically(out / name, text.encode())
+
+
+def render(table: StudyTable, outcomes: Sequence[Outcome], about: dict[str, str]) -> str:
+    """The page, which loads nothing from anywhere.
+
+    Raises:
+        ImportError: Jinja2 or matplotlib is not installed.
+    """
+    import jinja2
+
+    template = resources.files("derain.study").joinpath("page.html.jinja").read_text("utf-8")
+    css = resources.files("derain.evaluation").joinpath("report.css").read_text("utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    recipes = [["row", "changes of the recipe"]]
+    recipes += [[row.name, ", ".join(row.changes) or "none"] for row in table.study.rows]
+    return environment.from_string(template).render(
+        table=table, about=about, css=css, curves=curves(outcomes), recipes=recipes,
+        cells=tables.cells(table), remarks=tables.remarks(table),
+        verdicts=tables.verdict_cells(table), lead=lead(table),
+    )  # fmt: skip
+
+
+def lead(table: StudyTable) -> str:
+    """Where the differences of the claims are from."""
+    return f"{table.study.metrics[0].upper()} on {table.sets[0].title}"
+
+
+def curves(outcomes: Sequence[Outcome]) -> str:
+    """Loss and validation of all runs as SVG; empty without a run."""
+    if not outcomes:
+        return ""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "curves.svg"
+        plot_runs([outcome.job.folder for outcome in outcomes], path, "minutes")
+        text = path.read_text()
+    return text[text.index("<svg") :]
