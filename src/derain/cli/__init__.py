@@ -16,6 +16,7 @@ from derain.cli.evaluate import evaluate
 from derain.cli.export import export
 from derain.cli.facts import Command
 from derain.cli.figure import figure
+from derain.cli.inspect import inspect
 from derain.cli.metrics import metrics
 from derain.cli.models import models
 from derain.cli.plot import plot
@@ -76,7 +77,7 @@ def options(
 
 for command in (
     restore, models, doctor, benchmark, serve, synthesize, metrics, evaluate, train, study,
-    published, figure, plot, export,
+    published, figure, inspect, plot, export,
 ):  # fmt: skip
     app.command(cls=Command)(command)
 app.add_typer(data.app, name="data")
