@@ -9,8 +9,10 @@ machine, so they share its cores. The images are those of `benchmarks.restore`.
 import argparse
 import contextlib
 import io
+import os
 import random
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -46,6 +48,11 @@ class Server:
         while httpx.get(f"{self.address}/readyz").status_code != 200:
             time.sleep(0.1)
 
+    def busy(self) -> tuple[float, float]:
+        """Seconds of processor time of the process that answers, and of its workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return busy(self.process.pid), sum(busy(int(child)) for child in children.split())
+
     def memory(self) -> tuple[float, float]:
         """MB of the process that answers, and of its workers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
@@ -71,6 +78,12 @@ def resident(process: int) -> float:
     return 0.0
 
 
+def busy(process: int) -> float:
+    """Seconds of processor time of a process."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def jpeg(width: int, height: int, shift: int = 0) -> bytes:
     """An image file."""
     buffer = io.BytesIO()
@@ -83,7 +96,7 @@ def rate(count: int) -> None:
     images = [jpeg(480, 320, 7 * k) for k in range(count)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        seconds = []
+        seconds, used = [], [resource.getrusage(resource.RUSAGE_CHILDREN)]
         for some in (images[:1], images):  # the first run tells what starting takes
             for k, data in enumerate(some):
                 (folder / f"{k:03}.jpg").write_bytes(data)
@@ -92,6 +105,8 @@ def rate(count: int) -> None:
             command += ["--overwrite"]
             subprocess.run(command, check=True, capture_output=True)
             seconds.append(time.perf_counter() - start)
+            used.append(resource.getrusage(resource.RUSAGE_CHILDREN))
+    first, whole = np.diff([each.ru_utime + each.ru_stime for each in used])
     alone = (count - 1) / (seconds[1] - seconds[0])
     with serving() as server:
         left = list(images)
@@ -109,13 +124,17 @@ def rate(count: int) -> None:
         for thread in threads:
             thread.start()
         ready.wait()
-        start = time.perf_counter()
+        start, before = time.perf_counter(), server.busy()
         for thread in threads:
             thread.join()
         served = count / (time.perf_counter() - start)
+        answering, working = np.subtract(server.busy(), before) / count
     row(f"`derain restore`, {count} images 480x320, whole command", f"{count / seconds[1]:.2f} /s")
     row("the same without its start", f"{alone:.2f} /s")
     row(f"{CLIENTS} clients", f"{served:.2f} /s, {100 * served / alone:.0f} % of that")
+    row("processor time per image, command", f"{(whole - first) / (count - 1):.3f} s")
+    row("processor time per image, workers", f"{working:.3f} s")
+    row("processor time per image, answering", f"{answering:.3f} s")
 
 
 def latency(count: int) -> None:
@@ -141,12 +160,14 @@ def latency(count: int) -> None:
                 what()
                 if turn >= 3:
                     found.append(1000 * (time.perf_counter() - start))
-    served, alone, refused = (float(np.median(found)) for found in times.values())
+    names = ("through the server", "in this process", "refused by the server")
+    for name, found in zip(names, times.values(), strict=True):
+        row(f"one call {name}", f"median {np.median(found):.1f} ms, fastest {min(found):.1f} ms")
     differences = np.subtract(times[call], times[here])
-    row("one call, 480x320, in this process", f"{alone:.1f} ms")
-    row("one call through the server", f"{served:.1f} ms")
-    row("added, median of pairs", f"{np.median(differences):.1f} ms")
-    row("an upload that is refused, the whole call", f"{refused:.1f} ms")
+    fastest = min(times[call]) - min(times[here])
+    row(
+        "added", f"median of pairs {np.median(differences):.1f} ms, of the fastest {fastest:.1f} ms"
+    )
 
 
 def mixed(minutes: float) -> None:
