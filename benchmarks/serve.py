@@ -9,7 +9,6 @@ machine, so they share its cores. The images are those of `benchmarks.restore`.
 import argparse
 import contextlib
 import io
-import os
 import random
 import re
 import resource
@@ -79,9 +78,9 @@ def resident(process: int) -> float:
 
 
 def busy(process: int) -> float:
-    """Seconds of processor time of a process."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Seconds of processor time of a process, to the nanosecond."""
+    threads = Path(f"/proc/{process}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
 def jpeg(width: int, height: int, shift: int = 0) -> bytes:
@@ -154,15 +153,20 @@ def latency(count: int) -> None:
                 client.restore(b"no image")
 
         times: dict[Callable[[], None], list[float]] = {call: [], here: [], empty: []}
+        used = {what: [] for what in times}  # processor time of all who have a part in it
         for turn in range(count + 3):
-            for what, found in times.items():
-                start = time.perf_counter()
+            for what in times:
+                start, before = time.perf_counter(), time.process_time() + sum(server.busy())
                 what()
                 if turn >= 3:
-                    found.append(1000 * (time.perf_counter() - start))
+                    times[what].append(1000 * (time.perf_counter() - start))
+                    now = time.process_time() + sum(server.busy())
+                    used[what].append(1000 * (now - before))
     names = ("through the server", "in this process", "refused by the server")
     for name, found in zip(names, times.values(), strict=True):
         row(f"one call {name}", f"median {np.median(found):.1f} ms, fastest {min(found):.1f} ms")
+    work = np.subtract(used[call], used[here])
+    row("added processor time of server and client", f"median of pairs {np.median(work):.1f} ms")
     differences = np.subtract(times[call], times[here])
     fastest = min(times[call]) - min(times[here])
     row(
