@@ -283,6 +283,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "sensor_noise": (0.0, 0.5),
     "sharpen": (0.0, 5.0),
     "sharpen_probability": _UNIT,
+    "shutter": (0.05, 1.0),
     "size_exponent": _UNIT,
     "soft": (0.0, 20.0),
     "soft_length": _LENGTH,

@@ -14,5 +14,7 @@ except ModuleNotFoundError:
     raise ImportError("clips need `pip install derain[video]`") from None
 
 from derain.video.run import Progress, Report, Stopped, VideoSettings, restore
+from derain.video.stream import stream
+from derain.video.temporal import CONTEXT
 
-__all__ = ["Progress", "Report", "Stopped", "VideoSettings", "restore"]
+__all__ = ["CONTEXT", "Progress", "Report", "Stopped", "VideoSettings", "restore", "stream"]

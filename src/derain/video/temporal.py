@@ -1,12 +1,39 @@
-"""Neighbouring frames help each other: rain is elsewhere in the next frame."""
+"""Neighbouring frames help each other: rain is elsewhere in the next frame.
 
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+Two frames before and two after are moved onto each frame by optical flow (DIS, Kroeger et al.,
+ECCV 2016), found between the network's results, in which no rain misleads it. Then
+
+1. the results are averaged, each pixel by how well it fits and by how little rain the network took
+   away there, since what was not rain is known best;
+2. where the rainy frames themselves agree, nothing fell, whatever the network says: there the
+   second darkest of them is what was photographed, with the texture that the network takes away.
+
+What does not fit, such as what moves too fast or lies behind a cut, is left to the frame alone.
+`benchmarks/video.py` measures it; the numbers below were chosen there, on training photographs.
+"""
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from derain.video.clip import Frame
 from derain.video.planes import RGB
 
-CONTEXT = 2  # frames before and after that a result depends on
+CONTEXT = 2  # frames before and after that a result depends on, and so the latency
+FIT_AROUND, AROUND = 0.04, 15  # difference in [0, 1] and window in px: is this the same place?
+FIT_HERE, HERE = 0.08, 3  # and is the same thing there? it keeps small fast objects sharp
+FEW_RAIN = 0.05  # amount of rain that halves the trust in a result
+AGREE = 0.03  # difference of rainy frames that nothing fell between
+FITS = 0.5  # weight from which a rainy neighbour has a say
+
+Item = TypeVar("Item")
+Plane = NDArray[Any]  # (H, W) float32
+Pair = tuple[RGB, RGB]  # a rainy frame and the network's result, (H, W, 3) in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -25,5 +52,108 @@ class Shot:
 
 
 def fused(shots: Iterable[Shot]) -> Generator[Shot]:
-    """The shots, each helped by its neighbours."""
-    yield from shots
+    """The shots, each helped by its neighbours; broken ones neither help nor are helped."""
+    for before, shot, after in _windows(shots):
+        if shot.clean is None:
+            yield shot
+            continue
+        near = [(s.rainy, s.clean) for s in (*before, *after) if s.clean is not None]
+        yield replace(shot, clean=fuse_one((shot.rainy, shot.clean), near))
+
+
+def fuse(pairs: Iterable[Pair]) -> Iterator[RGB]:
+    """Rainy frames and the network's results -> better results, `CONTEXT` frames later."""
+    for before, pair, after in _windows(pairs):
+        yield fuse_one(pair, [*before, *after])
+
+
+def fuse_one(pair: Pair, neighbours: Iterable[Pair]) -> RGB:
+    """One frame with the help of others, in any order.
+
+    Args:
+        pair: The rainy frame and the network's result, (H, W, 3) float32 in [0, 1].
+        neighbours: The same of frames near it.
+
+    Returns:
+        (H, W, 3) float32 in [0, 1].
+    """
+    rainy, clean = pair
+    grey = _grey(clean)
+    trust = _trust(rainy, clean)
+    total, weights = clean * trust[..., None], trust
+    seen = [rainy]
+    for other_rainy, other_clean in neighbours:
+        if other_clean.shape != clean.shape:
+            continue
+        where = _grid(grey.shape) + _flow(grey, _grey(other_clean))
+        moved = _moved(other_clean, where)
+        fits = _fit(moved, clean) * _inside(where)
+        weight = fits * _moved(_trust(other_rainy, other_clean), where, cv2.INTER_LINEAR)
+        total, weights = total + moved * weight[..., None], weights + weight
+        # What does not fit becomes the brightest, so that the frames do not agree there.
+        seen.append(np.where((fits > FITS)[..., None], _moved(other_rainy, where), np.float32(2)))
+    result = total / weights[..., None]
+    if len(seen) < 3:
+        return result
+    darkest = np.partition(np.stack(seen), (0, 1, 2), axis=0)[:3]
+    spread = cv2.blur((darkest[2] - darkest[0]).max(2), (3, 3))
+    dry = np.exp(-np.square(spread / AGREE))[..., None]
+    return np.clip(result + dry * (darkest[1] - result), 0, 1)
+
+
+def _windows(items: Iterable[Item]) -> Iterator[tuple[list[Item], Item, list[Item]]]:
+    """Each item with up to `CONTEXT` before it and after it."""
+    window: deque[Item] = deque(maxlen=2 * CONTEXT + 1)
+    at = 0  # the next item to give, in the window
+    for item in items:
+        if len(window) == window.maxlen:
+            at -= 1
+        window.append(item)
+        if len(window) - at > CONTEXT:
+            yield list(window)[max(at - CONTEXT, 0) : at], window[at], list(window)[at + 1 :]
+            at += 1
+    while at < len(window):
+        yield list(window)[max(at - CONTEXT, 0) : at], window[at], list(window)[at + 1 :]
+        at += 1
+
+
+def _fit(moved: RGB, clean: RGB) -> Plane:
+    """How well a neighbour fits, 0..1."""
+    difference = np.abs(moved - clean).mean(2)
+    around = cv2.blur(difference, (AROUND, AROUND)) / FIT_AROUND
+    here = cv2.blur(difference, (HERE, HERE)) / FIT_HERE
+    return np.exp(-np.square(around) - np.square(here))
+
+
+def _trust(rainy: RGB, clean: RGB) -> Plane:
+    """How much a result counts: less where the network took much away."""
+    return 1 / np.square(FEW_RAIN + np.abs(rainy - clean).max(2))
+
+
+def _moved(image: NDArray[Any], where: NDArray[Any], method: int = cv2.INTER_LANCZOS4) -> Any:
+    """The image as it lies on the frame, to which each pixel comes from `where`."""
+    moved = cv2.remap(image, where, None, method, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return np.clip(moved, 0, 1) if method == cv2.INTER_LANCZOS4 else moved
+
+
+def _inside(where: NDArray[Any]) -> Plane:
+    """1 where a position lies in the image, else 0."""
+    height, width = where.shape[:2]
+    x, y = where[..., 0], where[..., 1]
+    return ((x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)).astype(np.float32)
+
+
+def _grid(shape: tuple[int, ...]) -> NDArray[Any]:
+    """(H, W, 2) position of each pixel."""
+    return np.stack(np.meshgrid(np.arange(shape[1]), np.arange(shape[0])), -1).astype(np.float32)
+
+
+def _flow(grey: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    """(H, W, 2) from each pixel to where it lies in the other frame."""
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return flow.calc(grey, other, np.zeros((*grey.shape, 2), np.float32))
+
+
+def _grey(image: RGB) -> NDArray[Any]:
+    """(H, W) uint8, as the flow takes it."""
+    return cv2.cvtColor((image * 255 + 0.5).astype(np.uint8), cv2.COLOR_RGB2GRAY)

@@ -1,0 +1,215 @@
+"""What goes wrong: kills, cut and damaged clips, no clips at all. Nothing is lost or half-written."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from tests.video.clips import X264, ffmpeg, make, needs_ffmpeg, probe, times
+
+from derain.io.formats import ImageError
+from derain.video import Stopped, VideoSettings, restore, segments
+
+pytestmark = needs_ffmpeg
+PLAIN = VideoSettings(temporal=False)
+
+
+def leftovers(folder):
+    return [path.name for path in folder.iterdir() if "partial" in path.name]
+
+
+def hashes(path):
+    return [p["data_hash"] for p in probe(path)["packets"] if p["codec_type"] == "video"]
+
+
+def test_a_stopped_clip_goes_on_to_the_same_frames(tmp_path, restorer, monkeypatch):
+    monkeypatch.setattr(segments, "LENGTH", 4)
+    source = make(tmp_path / "a.mp4", frames=11)
+    whole, parts = tmp_path / "whole.mp4", tmp_path / "parts.mp4"
+    restore(source, whole, restorer)
+    told: list[int] = []
+    with pytest.raises(Stopped, match=r"a.mp4: stopped after 8 of 11 frames; --resume goes on"):
+        restore(source, parts, restorer, on_frame=lambda p: told.append(p.done),
+                cancel=lambda: told[-1] >= 6)  # fmt: skip
+    assert not parts.exists()
+    with pytest.raises(ImageError, match=r"unfinished work.*--resume"):
+        restore(source, parts, restorer)
+    other = VideoSettings(resume=True, quality=50)
+    with pytest.raises(ImageError, match=r"another quality; --overwrite"):
+        restore(source, parts, restorer, other)
+    told.clear()
+    restore(source, parts, restorer, VideoSettings(resume=True),
+            on_frame=lambda p: told.append(p.done))  # fmt: skip
+    assert told == [9, 10, 11]
+    assert hashes(whole) == hashes(parts)
+    assert times(probe(whole)) == times(probe(parts))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "parts.mp4", "whole.mp4"]
+
+
+RUN = """
+import sys
+from derain import load
+from derain.video import VideoSettings, restore, segments
+segments.LENGTH = 3
+restore(sys.argv[1], sys.argv[2], load(device="cpu", threads=1), VideoSettings(resume=True),
+        on_frame=lambda p: print(p.done, flush=True))
+"""
+
+
+@pytest.mark.slow
+def test_kills_at_any_moment_cost_nothing_but_time(tmp_path, restorer, monkeypatch):
+    monkeypatch.setattr(segments, "LENGTH", 3)
+    source = make(tmp_path / "a.mp4", frames=14)
+    whole, parts = tmp_path / "whole.mp4", tmp_path / "parts.mp4"
+    restore(source, whole, restorer)
+    for after in (1, 3, 4, 2, 3):  # frames of each attempt
+        run = subprocess.Popen([sys.executable, "-c", RUN, source, parts], stdout=subprocess.PIPE)
+        assert run.stdout
+        for _ in range(after):
+            run.stdout.readline()
+        time.sleep(random.Random(after).random() * 0.05)
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        assert not parts.exists() or hashes(parts) == hashes(whole)
+    if not parts.exists():
+        restore(source, parts, restorer, VideoSettings(resume=True))
+    assert hashes(whole) == hashes(parts)
+    assert not (tmp_path / "parts.mp4.segments").exists()
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "ts"])
+def test_a_clip_without_its_end_gives_what_is_there(tmp_path, restorer, suffix):
+    source = make(tmp_path / f"a.{suffix}", *X264, "-g", 4, frames=40)
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) // 2])
+    report = restore(source, tmp_path / f"b.{suffix}", restorer, PLAIN)
+    assert 5 < report.frames < 36
+    assert len(times(probe(tmp_path / f"b.{suffix}"))) == report.frames
+    assert report.problems
+    assert all(str(source) in problem for problem in report.problems)
+
+
+@pytest.mark.parametrize("part", range(1, 11))
+def test_truncated_at_ten_places(tmp_path, restorer, part):
+    source = make(tmp_path / "a.mp4", *X264, "-movflags", "+faststart", frames=10)
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) * part // 11])
+    target = tmp_path / "b.mp4"
+    try:
+        report = restore(source, target, restorer, PLAIN)
+        assert report.problems
+        assert target.exists()
+    except ImageError as error:
+        assert str(source) in str(error)
+        assert not target.exists()
+    assert leftovers(tmp_path) == []
+
+
+def test_a_damaged_frame_in_the_middle_is_reported_and_the_rest_restored(tmp_path, restorer):
+    source = make(tmp_path / "a.mkv", *X264, "-g", 1, frames=9)
+    data = bytearray(source.read_bytes())
+    packet = [p for p in probe(source)["packets"]][4]
+    start = int(packet["pos"]) + 60
+    data[start : start + 400] = b"\xff" * 400
+    source.write_bytes(data)
+    report = restore(source, tmp_path / "b.mkv", restorer, PLAIN)
+    assert report.frames >= 8
+    assert any("0.16 s" in problem for problem in report.problems)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("empty.mp4", b"", "empty file"),
+        ("text.mp4", b"no clip at all, but text" * 40, "not a clip"),
+        ("list.mp4", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n", "not a clip"),
+        ("list.mkv", b"ffconcat version 1.0\nfile '/etc/hostname'\n", "not a clip"),
+    ],
+)
+def test_what_is_no_clip_is_said_in_one_line(tmp_path, restorer, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ImageError, match=rf"{name}: .*{words}") as error:
+        restore(tmp_path / name, tmp_path / "out.mp4", restorer)
+    assert "\n" not in str(error.value)
+
+
+def test_a_clip_of_sound_alone(tmp_path, restorer):
+    source = tmp_path / "sound.mp4"
+    ffmpeg("-f", "lavfi", "-i", "sine=frequency=440", "-t", 0.2, "-c:a", "aac", source)
+    with pytest.raises(ImageError, match=r"sound.mp4: has no video"):
+        restore(source, tmp_path / "b.mp4", restorer)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_clip_without_frames(tmp_path, restorer):
+    source = make(tmp_path / "a.mkv", frames=1)
+    start = int(probe(source)["packets"][0]["pos"])
+    empty = tmp_path / "none.mkv"
+    empty.write_bytes(source.read_bytes()[:start])
+    with pytest.raises(ImageError, match=r"none.mkv: no frame in it can be decoded"):
+        restore(empty, tmp_path / "b.mkv", restorer)
+    assert not (tmp_path / "b.mkv").exists()
+
+
+def mutated(data, seed):
+    rng = random.Random(seed)
+    data = bytearray(data)
+    for _ in range(rng.choice((1, 4, 20))):
+        where = rng.randrange(len(data))
+        match rng.randrange(4):
+            case 0:
+                data[where] = rng.randrange(256)
+            case 1:
+                data[where : where + rng.randrange(64)] = rng.randbytes(rng.randrange(64))
+            case 2:
+                data[where : where + 4] = rng.choice((b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff"))
+            case _:
+                del data[where : where + rng.randrange(200)]
+    return bytes(data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
+def test_hostile_mutations_end_in_a_result_or_one_line(tmp_path, restorer, suffix, monkeypatch):
+    # The network sees decoded pixels, whatever the file; it would only cost time here.
+    monkeypatch.setattr(type(restorer), "restore_pixels", lambda self, pixels, options: pixels)
+    encoding = X264 if suffix != "avi" else ("-c:v", "mpeg4", "-q:v", "4")
+    source = make(tmp_path / f"good.{suffix}", *encoding, frames=5,
+                  picture="testsrc2=size=64x48:rate=25")  # fmt: skip
+    data, target = source.read_bytes(), tmp_path / f"out.{suffix}"
+    ends = {"result": 0, "line": 0}
+    for seed in range(50):
+        bad = tmp_path / f"bad.{suffix}"
+        bad.write_bytes(mutated(data, seed))
+        start = time.monotonic()
+        try:
+            restore(bad, target, restorer, VideoSettings(temporal=False, overwrite=True))
+            ends["result"] += 1
+        except (ImageError, OSError) as error:
+            ends["line"] += 1
+            assert f".{suffix}" in str(error)
+            assert "\n" not in str(error)
+        assert time.monotonic() - start < 60
+    assert ends["line"] + ends["result"] == 50
+    assert leftovers(tmp_path) == []
+
+
+def test_the_command_line_goes_on_and_says_what_is_missing(derain, tmp_path):
+    make(tmp_path / "in" / "good.mp4", frames=3)
+    make(tmp_path / "in" / "cut.ts", *X264, "-g", 4, frames=30)
+    (tmp_path / "in" / "bad.mp4").write_bytes(b"x" * 99)
+    data = (tmp_path / "in" / "cut.ts").read_bytes()
+    (tmp_path / "in" / "cut.ts").write_bytes(data[: len(data) // 4 - 30])
+    code, _, err = derain("restore", tmp_path / "in", "-o", tmp_path / "out", "--no-temporal",
+                          "--device", "cpu")  # fmt: skip
+    assert code == 1
+    assert "bad.mp4: not a clip" in err
+    assert (tmp_path / "out" / "good.mp4").exists()
+    assert (tmp_path / "out" / "cut.ts").exists()
+    code, _, err = derain("restore", tmp_path / "in" / "good.mp4", "-o", tmp_path / "out",
+                          "--resume")  # fmt: skip
+    assert (code, "skipped" in err) == (0, True)
+    assert os.listdir(tmp_path / "out")  # noqa: PTH208

@@ -1,0 +1,79 @@
+"""Neighbouring frames: what they add, what they must not touch."""
+
+import numpy as np
+import pytest
+from skimage import data
+
+from derain.rain.falling import FallingRain
+from derain.video import CONTEXT, stream
+from derain.video.temporal import fuse, fuse_one
+
+PHOTO = data.astronaut().astype(np.float32) / 255
+RAIN = {"zoom": 1.5, "mean": 0.1, "peak": 0.45, "groups": 2}
+
+
+def crop(left, top=100):
+    return np.ascontiguousarray(PHOTO[top : top + 120, left : left + 160])
+
+
+def psnr(a, b):
+    return -10 * np.log10(np.square(a - b).mean())
+
+
+def test_drops_fall_on_and_follow_from_the_seed():
+    changes = {**RAIN, "angle": 90, "shutter": 0.5, "spread": 0.2}
+    rain = FallingRain((120, 160), 3, changes)
+    assert np.array_equal(rain.layer(5), FallingRain((120, 160), 3, changes).layer(5))
+    first, second = rain.layer(0), rain.layer(1)
+    assert first.mean() == pytest.approx(second.mean(), rel=0.5)
+    # Moved down by some distance the first is the second, better than where it was.
+    moved = [float((np.roll(first, by, 0) * second)[60:].mean()) for by in range(60)]
+    assert np.argmax(moved) > 5
+
+
+def test_a_panning_clip_gains_and_its_texture_stays(restorer):
+    clean = [crop(40 + 3 * k) for k in range(7)]
+    rain = FallingRain((120, 160), 1, RAIN)
+    rainy = [rain(image, k) for k, image in enumerate(clean)]
+    single = [restorer.restore_pixels(image) for image in rainy]
+    together = list(fuse(zip(rainy, single, strict=True)))
+    assert len(together) == 7
+    gains = [psnr(b, c) - psnr(a, c) for a, b, c in zip(single, together, clean, strict=True)]
+    assert np.mean(gains[CONTEXT:-CONTEXT]) > 1.5
+
+
+def test_frames_behind_a_cut_are_left_out():
+    one, other = crop(0), np.ascontiguousarray(crop(300, 300)[::-1])
+    result = fuse_one((one, one), [(other, other)] * 4)
+    assert np.abs(result - one).mean() < 0.003
+
+
+def test_an_object_that_jumps_leaves_no_ghost():
+    place = crop(40)
+    clips = []
+    for k in range(5):
+        frame = place.copy()
+        frame[40:60, 5 + 30 * k : 25 + 30 * k] = (1, 0.1, 0.1)
+        clips.append((frame, frame))
+    results = list(fuse(clips))
+    for (frame, _), result in zip(clips, results, strict=True):
+        assert np.abs(result - frame).max(2)[30:70].mean() < 0.006
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_a_stream_gives_every_frame_in_its_kind_with_the_stated_latency(restorer, kind):
+    top = np.iinfo(kind).max if np.dtype(kind).kind == "u" else 1
+    taken: list[int] = []
+
+    def camera():
+        for k in range(4):
+            taken.append(k)
+            yield (crop(40 + k)[:64, :64] * top).astype(kind)
+
+    results = stream(camera(), restorer)
+    first = next(results)
+    assert len(taken) == 1 + CONTEXT
+    assert first.dtype == kind
+    assert first.shape == (64, 64, 3)
+    assert len(list(results)) == 3
+    assert len(list(stream(camera(), restorer, temporal=False))) == 4
