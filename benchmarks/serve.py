@@ -11,6 +11,7 @@ import contextlib
 import io
 import random
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -26,14 +27,12 @@ import numpy as np
 from PIL import Image
 
 import derain
-from benchmarks.mutations import mutated_file
+from benchmarks.hostile_requests import HEAD, RAW, hostile_request
 from benchmarks.restore import rainy
 from derain.batch import BatchSettings, restore_data
 from derain.client import Client, ServerProblem
 
 CLIENTS = 8
-RAW = {"Content-Type": "application/octet-stream"}
-HEAD = b"POST /v1/restore HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
 
 
 class Server:
@@ -47,6 +46,11 @@ class Server:
         self.port = int(self.address.rpartition(":")[2])
         while httpx.get(f"{self.address}/readyz").status_code != 200:
             time.sleep(0.1)
+
+    def busy(self) -> tuple[float, float]:
+        """Seconds of processor time of the process that answers, and of its workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return busy(self.process.pid), sum(busy(int(child)) for child in children.split())
 
     def memory(self) -> tuple[float, float]:
         """MB of the process that answers, and of its workers."""
@@ -73,6 +77,12 @@ def resident(process: int) -> float:
     return 0.0
 
 
+def busy(process: int) -> float:
+    """Seconds of processor time of a process, to the nanosecond."""
+    threads = Path(f"/proc/{process}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+
+
 def jpeg(width: int, height: int, shift: int = 0) -> bytes:
     """An image file."""
     buffer = io.BytesIO()
@@ -85,7 +95,7 @@ def rate(count: int) -> None:
     images = [jpeg(480, 320, 7 * k) for k in range(count)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        seconds = []
+        seconds, used = [], [resource.getrusage(resource.RUSAGE_CHILDREN)]
         for some in (images[:1], images):  # the first run tells what starting takes
             for k, data in enumerate(some):
                 (folder / f"{k:03}.jpg").write_bytes(data)
@@ -94,6 +104,8 @@ def rate(count: int) -> None:
             command += ["--overwrite"]
             subprocess.run(command, check=True, capture_output=True)
             seconds.append(time.perf_counter() - start)
+            used.append(resource.getrusage(resource.RUSAGE_CHILDREN))
+    first, whole = np.diff([each.ru_utime + each.ru_stime for each in used])
     alone = (count - 1) / (seconds[1] - seconds[0])
     with serving() as server:
         left = list(images)
@@ -111,13 +123,17 @@ def rate(count: int) -> None:
         for thread in threads:
             thread.start()
         ready.wait()
-        start = time.perf_counter()
+        start, before = time.perf_counter(), server.busy()
         for thread in threads:
             thread.join()
         served = count / (time.perf_counter() - start)
+        answering, working = np.subtract(server.busy(), before) / count
     row(f"`derain restore`, {count} images 480x320, whole command", f"{count / seconds[1]:.2f} /s")
     row("the same without its start", f"{alone:.2f} /s")
     row(f"{CLIENTS} clients", f"{served:.2f} /s, {100 * served / alone:.0f} % of that")
+    row("processor time per image, command", f"{(whole - first) / (count - 1):.3f} s")
+    row("processor time per image, workers", f"{working:.3f} s")
+    row("processor time per image, answering", f"{answering:.3f} s")
 
 
 def latency(count: int) -> None:
@@ -137,18 +153,25 @@ def latency(count: int) -> None:
                 client.restore(b"no image")
 
         times: dict[Callable[[], None], list[float]] = {call: [], here: [], empty: []}
+        used = {what: [] for what in times}  # processor time of all who have a part in it
         for turn in range(count + 3):
-            for what, found in times.items():
-                start = time.perf_counter()
+            for what in times:
+                start, before = time.perf_counter(), time.process_time() + sum(server.busy())
                 what()
                 if turn >= 3:
-                    found.append(1000 * (time.perf_counter() - start))
-    served, alone, refused = (float(np.median(found)) for found in times.values())
+                    times[what].append(1000 * (time.perf_counter() - start))
+                    now = time.process_time() + sum(server.busy())
+                    used[what].append(1000 * (now - before))
+    names = ("through the server", "in this process", "refused by the server")
+    for name, found in zip(names, times.values(), strict=True):
+        row(f"one call {name}", f"median {np.median(found):.1f} ms, fastest {min(found):.1f} ms")
+    work = np.subtract(used[call], used[here])
+    row("added processor time of server and client", f"median of pairs {np.median(work):.1f} ms")
     differences = np.subtract(times[call], times[here])
-    row("one call, 480x320, in this process", f"{alone:.1f} ms")
-    row("one call through the server", f"{served:.1f} ms")
-    row("added, median of pairs", f"{np.median(differences):.1f} ms")
-    row("an upload that is refused, the whole call", f"{refused:.1f} ms")
+    fastest = min(times[call]) - min(times[here])
+    row(
+        "added", f"median of pairs {np.median(differences):.1f} ms, of the fastest {fastest:.1f} ms"
+    )
 
 
 def mixed(minutes: float) -> None:
@@ -168,7 +191,7 @@ def mixed(minutes: float) -> None:
                 job.cancel()
 
         def malformed(client: Client) -> None:
-            hostile_request(server, random.randrange(10**6), note)
+            note(*hostile_request(server.address, random.randrange(10**6)))
             time.sleep(0.05)
 
         def oversized(client: Client) -> None:
@@ -230,78 +253,6 @@ def mixed(minutes: float) -> None:
     row("afterwards", f"/readyz answers {alive}")
 
 
-def hostile_request(server: Server, seed: int, note: Callable[[str, int], None]) -> None:
-    """One request that means no good; the same seed makes the same."""
-    choose = random.Random(seed)
-    kind = choose.choice(("mutated", "mutated", "bomb", "path", "host", "origin", "form", "bytes"))
-    address, options = server.address, {"content": b"x", "headers": dict(RAW)}
-    path = choose.choice(("/v1/restore", "/v1/jobs"))
-    match kind:
-        case "mutated":
-            options["content"] = mutated_file(seed)[1]
-        case "bomb":
-            options["content"] = bomb(choose)
-        case "path":
-            up = choose.choice(("../", "..%2f", "%2e%2e/", "..\\", "%00", "//", "....//"))
-            place = choose.choice(("/page/", "/v1/jobs/", "/", "/example.jpg/"))
-            path = place + up * choose.randrange(1, 9) + choose.choice(("etc/passwd", "app.py"))
-        case "host":
-            names = ("evil.example", "127.0.0.1.evil.example", "10.0.0.1", "localhost.evil", "[::")
-            options["headers"]["Host"] = choose.choice(names)
-        case "origin":
-            origins = ("null", "http://evil.example", f"{address}.evil.example", "file://")
-            options["headers"]["Origin"] = choose.choice(origins)
-        case "form":
-            body = choose.randbytes(choose.randrange(2000))
-            start = (
-                b'--b\r\nContent-Disposition: form-data; name="file"; filename="../../a"\r\n\r\n'
-            )
-            options["content"] = choose.choice((start + body, body, start * 20, b"--b--"))
-            options["headers"]["Content-Type"] = choose.choice(
-                ("multipart/form-data; boundary=b", "multipart/form-data", "image/../../etc")
-            )
-        case "bytes":
-            note(kind, raw_status(server.port, choose))
-            return
-    method = "GET" if kind == "path" else "POST"
-    with httpx.Client(timeout=60) as client:
-        url = httpx.URL(address).copy_with(raw_path=path.encode())
-        response = client.request(method, url, **options)
-        if response.status_code == 202:  # the header looked good: what do the pixels say?
-            client.get(address + response.json()["events"])
-            response = client.get(address + response.json()["result"])
-        while response.status_code == 429:
-            time.sleep(1)
-            response = client.request(method, url, **options)
-    intact = kind == "mutated" and response.status_code == 200
-    note(f"{kind}, still an image" if intact else kind, response.status_code)
-
-
-def bomb(choose: random.Random) -> bytes:
-    """A small file that claims, or has, very many pixels."""
-    side = choose.choice((20_000, 65_000, 2**31 - 1))
-    if choose.random() < 0.5:
-        return b"P6\n%d %d\n255\n" % (side, side) + choose.randbytes(100)
-    buffer = io.BytesIO()
-    Image.new("1", (20_000, 8_000)).save(buffer, choose.choice(("PNG", "TIFF", "GIF")))
-    return buffer.getvalue()
-
-
-def raw_status(port: int, choose: random.Random) -> int:
-    """The status that bytes get which are hardly HTTP; 0 where the connection is just closed."""
-    heads = (
-        choose.randbytes(300), b"GET / HTTP/1.1\r\n\r\n", b"GET http://evil/ HTTP/1.1\r\n\r\n",
-        HEAD + b"Content-Length: -5\r\n\r\n", HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
-        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        HEAD + b"X: " + b"y" * 100_000 + b"\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    )  # fmt: skip
-    with socket.create_connection(("127.0.0.1", port), 60) as raw, contextlib.suppress(OSError):
-        raw.sendall(choose.choice(heads))
-        raw.shutdown(socket.SHUT_WR)
-        return int(raw.recv(4096)[9:12] or 0)
-    return 0
-
-
 def hostile(count: int) -> None:
     """Mutated uploads, bombs, path tricks, wrong hosts and origins: 4xx each, and life goes on."""
     found: Counter[str] = Counter()
@@ -309,11 +260,9 @@ def hostile(count: int) -> None:
     with serving() as server, Client(server.address) as client:
         before, process = client.restore(image), server.process.pid
 
-        def note(kind: str, status: int) -> None:
-            found[f"{kind}: {status or 'closed'}"] += 1
-
         for seed in range(count):
-            hostile_request(server, seed, note)
+            kind, status = hostile_request(server.address, seed)
+            found[f"{kind}: {status or 'closed'}"] += 1
         same = client.restore(image) == before
         alive = server.process.poll() is None and server.process.pid == process
         deaths = client.request("GET", "/metrics").text

@@ -96,6 +96,43 @@ COPIES = {
         ("DID-MDN-datasets/DID-MDN-test/0.jpg", "right"),
         ("DID-MDN-datasets/DID-MDN-test/1.jpg", "right"),
     ),
+    "DID-MDN's training set": (
+        "rain1200-train",
+        ("DID-MDN-training/Rain_Heavy/train2018new/0.jpg", "right"),
+        ("DID-MDN-training/Rain_Medium/train2018new/0.jpg", "right"),
+        "DID-MDN-training/Rain_Light/train2018new/0.jpg",
+    ),
+    "SPA-Data's training set": (
+        "spa-data-train",
+        ("SPA-Data-train/real_world/014/014_1.png", "SPA-Data-train/real_world_gt/014/014.png"),
+        ("SPA-Data-train/real_world/014/014_2.png", "SPA-Data-train/real_world_gt/014/014.png"),
+    ),
+    "JORDER's training set": (
+        "rain200h-train",
+        (
+            "rain_data_train_Heavy/rain/X2/norain-1x2.png",
+            "rain_data_train_Heavy/norain/norain-1.png",
+        ),
+        (
+            "rain_data_train_Heavy/rain/X2/norain-2x2.png",
+            "rain_data_train_Heavy/norain/norain-2.png",
+        ),
+    ),
+    "DDN's training set": (
+        "rain1400-train",
+        ("Rain1400-train/rainy_image/1_1.jpg", "Rain1400-train/ground_truth/1.jpg"),
+        ("Rain1400-train/rainy_image/1_2.jpg", "Rain1400-train/ground_truth/1.jpg"),
+    ),
+    "MSPFN's COCO350": (
+        "coco350",
+        ("COCO350/input/1.png", "COCO350/target/1.png"),
+        ("COCO350/input/2.png", "COCO350/target/2.png"),
+    ),
+    "MPID's RID": (
+        "rid",
+        ("RID/1.jpg", None),
+        ("RID/2.jpg", None),
+    ),
     "SIRR": (
         "real147",
         ("SIRR/real_input/rain-1.png", None),
@@ -111,7 +148,8 @@ def test_every_copy_of_a_set_gives_its_pairs(tmp_path: Path, copy: str) -> None:
     files = [file for pair in (first, second) for file in pair if file and file not in sides]
     touch(tmp_path, *files, *others)
     found = find_set(tmp_path, name)
-    for item, (rainy, clean) in zip(found.items, (first, second), strict=True):
+    assert len(found.items) == (3 if name == "rain1200-train" else 2)
+    for item, (rainy, clean) in zip(found.items, (first, second), strict=False):
         assert item.rainy == tmp_path / rainy
         if clean in sides:
             assert (item.clean, item.clean_half) == (item.rainy, clean)
@@ -222,3 +260,23 @@ def test_the_sets_on_this_machine() -> None:
     counts = {one.name: len(one.items) for one in found}
     assert counts == {"rain100h": 100, "test100": 100, "real147": 147, "rain800": 686}
     assert problems == []
+
+
+def test_the_list_of_spa_data_tells_its_pairs(tmp_path: Path) -> None:
+    touch(tmp_path, "train/real_world/a/7.png", "train/real_world_gt/b/9.png")
+    (tmp_path / "train/real_world.txt").write_text("/real_world/a/7.png /real_world_gt/b/9.png\n")
+    (pair,) = find_set(tmp_path, "train").items
+    assert (pair.name, pair.clean) == ("a/7", tmp_path / "train/real_world_gt/b/9.png")
+
+
+def test_each_paper_recipe_finds_its_pairs_where_it_says(tmp_path: Path) -> None:
+    """The training halves as their authors pack them, under the paths of recipes/papers/."""
+    touch(
+        tmp_path, *(f"Rain1200/train/{d}/train2018new/3.jpg" for d in ("Rain_Heavy", "Rain_Light"))
+    )
+    touch(tmp_path, "Rain1200/train/Rain_Medium/train2018new/3.jpg")
+    touch(tmp_path, "SPA-Data/train/real_world/1/1-2.png", "SPA-Data/train/real_world_gt/1/1.png")
+    touch(tmp_path, "Rain1400/training/rainy_image/1_1.jpg", "Rain1400/training/ground_truth/1.jpg")
+    for path, count in (("Rain1200/train", 3), ("SPA-Data/train", 1), ("Rain1400/training", 1)):
+        folder = tmp_path / path
+        assert len(find_set(folder.parent, folder.name).items) == count

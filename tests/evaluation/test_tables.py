@@ -141,3 +141,25 @@ def test_sets_have_tables_of_their_own(results: list[Measured]) -> None:
         "rain100h",
         "b",
     ]
+
+
+def test_one_table_across_sets_has_the_average(results: list[Measured]) -> None:
+    (first,) = tables.build(results, everyone=False)
+    harder = replace(first, lines=tuple(map(one_db_less, first.lines)))
+    rows = tables.across([first, harder])
+    assert rows[0] == ["PSNR/SSIM/FSIM", "Rain100H", "Rain100H", "average"]
+    names = [row[0] for row in rows[1:]]
+    assert names == ["rainy input", "half", "worse", "half, published"]
+    for row in rows[1:4]:
+        a, b, mean = (float(cell.split(" / ")[0]) for cell in row[1:])
+        assert b == pytest.approx(a - 1, abs=0.011)
+        assert mean == pytest.approx((a + b) / 2, abs=0.011)
+    assert rows[4][1] == "29.46 / 0.8990 / -"
+    assert tables.across([first]) == []
+    text = tables.as_latex([first, harder])
+    assert text.count(r"\begin{tabular}") == 3
+    assert r"$\approx$ 29.46" in text
+
+
+def one_db_less(line: tables.Line) -> tables.Line:
+    return replace(line, measured={**line.measured, "psnr": line.measured["psnr"] - 1})

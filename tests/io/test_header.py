@@ -37,6 +37,12 @@ PNG, JPEG = saved("PNG"), saved("JPEG", progressive=True)
 SCAN = JPEG.index(b"\xff\xda")
 
 
+def webp_of(width: int) -> bytes:
+    data = saved("WEBP", xmp=b"x")  # which makes it say its size in the container too
+    place = data.index(b"VP8X") + 12
+    return data[:place] + (width - 1).to_bytes(3, "little") + data[place + 3 :]
+
+
 def png_of(width: int, height: int) -> bytes:
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return PNG[:8] + header + PNG[33:]
@@ -76,6 +82,7 @@ HOSTILE = {
     "an animated WebP": (
         saved("WEBP", save_all=True, append_images=[Image.fromarray(255 - PIXELS)]), "has 2 pages"
     ),
+    "a WebP too wide for its format": (webp_of(16385), "no WebP is that long or wide"),
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
     "HEIC": (b"\0\0\0\x18ftypheic" + bytes(64), r"not an image .* \(HEIC: convert it first\)"),
 }  # fmt: skip

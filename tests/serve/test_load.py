@@ -1,7 +1,9 @@
 """More work than there is room for, clients that go, and the end."""
 
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -41,6 +43,19 @@ def until(condition, seconds=30):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def deaths(address):
+    text = httpx.get(f"{address}/metrics").text
+    return float(re.findall(r"^derain_worker_deaths_total (\S+)", text, re.MULTILINE)[0])
+
+
+def crash_workers(running):
+    found = subprocess.run(
+        ["pgrep", "-P", str(running.process.pid)], capture_output=True, text=True, check=True
+    )
+    for worker in found.stdout.split():
+        os.kill(int(worker), signal.SIGSEGV)
 
 
 def send_for_ever(raw):
@@ -131,17 +146,21 @@ def test_sigterm_finishes_what_runs_and_refuses_the_rest(start):
     assert "Traceback" not in said
 
 
-def test_a_decoder_that_crashes_takes_nobody_with_it(start):
-    running = start(*TILED)
-    job = post(running.address).json()
-    until(lambda: running_images(running.address) == 1)
-    children = subprocess.run(
-        ["pgrep", "-P", str(running.process.pid)], capture_output=True, text=True, check=True
-    ).stdout.split()
-    for child in children:
-        subprocess.run(["kill", "-SEGV", child], check=True)
-    httpx.delete(f"{running.address}/v1/jobs/{job['id']}")
-    answer = httpx.post(f"{running.address}/v1/restore", content=encoded(), headers=RAW, timeout=60)
+def test_a_decoder_that_crashes_takes_nobody_with_it(small):
+    address = small.address
+    crash_workers(small)  # without work: whoever comes next only waits
+    answer = httpx.post(f"{address}/v1/restore", content=encoded(), headers=RAW, timeout=60)
+    assert answer.status_code == 200
+    job = post(address).json()
+    for runs in (1, 2):  # it is tried once more
+        until(lambda: httpx.get(f"{address}/v1/jobs/{job['id']}").json()["event"] == "tile", 60)
+        crash_workers(small)
+        until(lambda runs=runs: deaths(address) == 1 + runs)
+    events = httpx.get(address + job["events"], timeout=60).text
+    names = [n for n in re.findall(r"^event: (\w+)$", events, re.MULTILINE) if n != "tile"]
+    assert names == ["queued", "running", "queued", "running", "failed"]
+    assert "It stops the program that decodes it." in events
+    answer = httpx.post(f"{address}/v1/restore", content=encoded(), headers=RAW, timeout=60)
     assert answer.status_code == 200
 
 

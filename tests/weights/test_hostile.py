@@ -221,6 +221,17 @@ def test_an_onnx_file_has_one_image_in_and_one_out(originals, tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_an_image_that_the_file_holds_itself_is_no_input(engine, originals, tmp_path):
+    model = onnx.load(originals[".onnx"])
+    held = onnx.numpy_helper.from_array(np.zeros((1, 3, 9, 9), np.float32), "rainy")
+    model.graph.initializer.append(held)
+    path = tmp_path / "x.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ValueError, match=r"x.onnx: has 0 inputs and 1 outputs, must have one each"):
+        library.load(path, device="cpu", engine=engine)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_a_graph_that_returns_another_size_is_no_network(engine, originals, tmp_path):
     model = onnx.load(originals[".onnx"])
     del model.graph.node[0].attribute[:]  # the padding

@@ -15,9 +15,12 @@ from derain.cli.doctor import doctor
 from derain.cli.evaluate import evaluate
 from derain.cli.export import export
 from derain.cli.facts import Command
+from derain.cli.figure import figure
+from derain.cli.inspect import inspect
 from derain.cli.metrics import metrics
 from derain.cli.models import models
 from derain.cli.plot import plot
+from derain.cli.published import published
 from derain.cli.restore import restore
 from derain.cli.serve import serve
 from derain.cli.study import study
@@ -73,8 +76,8 @@ def options(
 
 
 for command in (
-    restore, models, doctor, benchmark, serve, synthesize, metrics, evaluate, train, study, plot,
-    export,
+    restore, models, doctor, benchmark, serve, synthesize, metrics, evaluate, train, study,
+    published, figure, inspect, plot, export,
 ):  # fmt: skip
     app.command(cls=Command)(command)
 app.add_typer(data.app, name="data")

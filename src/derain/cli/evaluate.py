@@ -95,8 +95,7 @@ def evaluate(
     from derain.evaluation.blind import FILE as BLIND
     from derain.evaluation.evaluate import Plan
     from derain.evaluation.models import PUBLISHED, InferenceSettings
-    from derain.evaluation.pipeline import FILES, run_evaluation
-    from derain.evaluation.tables import markdown
+    from derain.evaluation.pipeline import FILES, run_evaluation, summary
 
     about = {
         "derain": derain.__version__,
@@ -112,5 +111,5 @@ def evaluate(
             limit=limit, judged=blind, about=about, note=note, progress=show,
         )  # fmt: skip
     if built:
-        typer.echo("\n".join(markdown(table) for table in built))
+        typer.echo(summary(built))
     note(f"{out}: {', '.join([*(FILES if built else ()), *([BLIND] if blind else ())])}")

@@ -40,6 +40,14 @@ _CLEAN_NAMES = (
     (r"(.+)_in", r"\1_GT"),  # Rain12
 )
 
+# Folders of nested folders: rainy and clean images, and the file that may list their pairs
+_NESTED = ("real_world", "real_world_gt", "real_world.txt")  # SPA-Data's training half
+_NESTED_NAMES = (r"(.+)", r"(.+)[-_]\d+", r"(.+?)[-_]\d+(?:[-_]\d+)*")  # clip/014_12 -> clip/014
+
+# Folders of pairs side by side that make up one set together
+_DENSITIES = ("Rain_Heavy", "Rain_Medium", "Rain_Light")  # DID-MDN's training half
+_DENSITY_FOLDERS = ("train2018new", "train2018", "")
+
 # Where inside its folder a set may begin
 _TEST_ROOTS = ("", "test", "testing", "test/small", "rain_heavy_test", "rain_light_test")
 _TRAIN_ROOTS = ("", "train", "training")
@@ -179,6 +187,8 @@ def _items(folder: Path, public: PublicSet | None, hint: str) -> list[PairPath]:
             return _real(rainy)
         if rainy and not asked_half and (clean := _with_images(place, _CLEAN)):
             return match_folders(rainy, clean, find=_clean_of)
+        if items := _nested(place) or _by_density(place, asked_half or "right"):
+            return items
         if not list_images(place):
             continue
         if real:
@@ -209,6 +219,42 @@ def _clean_of(name: str, known: Mapping[str, Path], but: str = "") -> Path | Non
             if candidate in known and candidate != but:
                 return known[candidate]
     return None
+
+
+def _nested(place: Path) -> list[PairPath]:
+    """SPA-Data's pairs, by the list beside them or by the names of their files; often none."""
+    rainy, clean = (_child(place, name) for name in _NESTED[:2])
+    if rainy is None or clean is None:
+        return []
+    listed = place / _NESTED[2]
+    if listed.is_file():
+        lines = [line.split() for line in listed.read_text(encoding="utf-8").splitlines()]
+        pairs = [[place / part.lstrip("/.") for part in line] for line in lines if len(line) == 2]
+        return [PairPath(a.relative_to(rainy).with_suffix("").as_posix(), a, b) for a, b in pairs]
+    return match_folders(rainy, clean, recursive=True, find=_nested_clean_of)
+
+
+def _nested_clean_of(name: str, known: Mapping[str, Path]) -> Path | None:
+    """The clean frame of a clip for a rainy frame's name."""
+    for pattern in _NESTED_NAMES:
+        if match := re.fullmatch(pattern, name):
+            for candidate in (match[1], f"{match[1]}gt", f"{match[1]}_gt"):
+                if candidate in known:
+                    return known[candidate]
+    return None
+
+
+def _by_density(place: Path, half: Half) -> list[PairPath]:
+    """The pairs of three folders, each named after its rain; often none."""
+    pairs: list[PairPath] = []
+    for density in _DENSITIES:
+        names = (f"{density}/{inner}" for inner in _DENSITY_FOLDERS)
+        folder = _with_images(place, [*names])
+        if folder is None:
+            return []
+        images = images_by_name(folder).items()
+        pairs += [PairPath(f"{density}/{name}", path, path, half) for name, path in images]
+    return pairs
 
 
 def _real(folder: Path) -> list[PairPath]:

@@ -42,6 +42,18 @@ class EngineModule(Protocol):
         ...
 
 
+def require_one_each(inputs: int, outputs: int, path: Path) -> None:
+    """Check how many inputs and outputs an engine found in a file, whatever its header said.
+
+    An input of an ONNX file that has a value in the file as well is none.
+
+    Raises:
+        ValueError: Not one of each; names the file.
+    """
+    if (inputs, outputs) != (1, 1):
+        raise ValueError(f"{path}: has {inputs} inputs and {outputs} outputs, must have one each")
+
+
 def image_size(shape: Sequence[int | None], path: Path) -> Sequence[int | None]:
     """The height and width that a file takes, out of the shape of its input.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from derain.engines.engine import Batch, check_result, image_size, require_size
+from derain.engines.engine import Batch, check_result, image_size, require_one_each, require_size
 from derain.weights.headers import read_record
 
 CUDA = "CUDAExecutionProvider"
@@ -52,7 +52,9 @@ class ONNXRuntimeEngine:
         if device != "cpu" and self.session.get_providers()[0] != CUDA:
             raise ValueError(f"no {device}: onnxruntime could not load its CUDA libraries")
         self.device = device.upper() if device == "cpu" else device
-        (image,) = self.session.get_inputs()
+        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
+        require_one_each(len(inputs), len(outputs), path)
+        image = inputs[0]
         self.input_name = image.name
         lengths = [each if isinstance(each, int) else None for each in image.shape]
         self.input_size = image_size(lengths, path)

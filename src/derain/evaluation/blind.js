@@ -96,7 +96,7 @@ const wilson = (count, total, z = 1.959964) => {
   return [Math.max(0, middle - half), Math.min(1, middle + half)];
 };
 const nameOf = (choice) =>
-  choice === NONE ? "none: the photograph itself" : choice === UNSURE ? "cannot tell" : models[choice] ?? "";
+  choice === NONE ? "none is better" : choice === UNSURE ? "cannot tell" : models[choice] ?? "";
 const counts = () => {
   const told = judged().filter((choice) => choice !== UNSURE);
   const rows = [...models.keys(), NONE].map((choice) => {
@@ -131,7 +131,7 @@ const reveal = () => {
     bar.className = "bar-of";
     bar.innerHTML = `<i style="left:${100 * low}%;right:${100 - 100 * high}%"></i>`
       + `<b style="left:${told ? (100 * count) / told : 0}%"></b>`;
-    const line = row(name, count, told ? percent(count / told) : "", `${percent(low)} to ${percent(high)}`, bar);
+    const line = row(name, count, told ? percent(count / told) : "", `${Math.round(100 * low)} to ${percent(high)}`, bar);
     for (const n of [1, 2, 3]) line.cells[n].className = "n";
     line.className = "measured";
     return line;

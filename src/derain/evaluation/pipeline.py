@@ -9,9 +9,10 @@ from derain.evaluation import blind, pages, report, tables
 from derain.evaluation.cache import Note
 from derain.evaluation.evaluate import Plan, evaluate
 from derain.evaluation.models import PUBLISHED, InferenceSettings, evaluation_models, rainy_input
+from derain.evaluation.typeset import align
 from derain.io.atomic import write_atomically
 
-FILES = ("report.html", "summary.md", "summary.csv", "images.csv", "results.json")
+FILES = ("report.html", "summary.md", "summary.csv", "summary.tex", "images.csv", "results.json")
 
 OnProgress = Callable[[int, int], None]  # images done, in all
 
@@ -86,14 +87,23 @@ def run_evaluation(
     about = about or {}
     texts = (
         report.render(built, about),
-        "\n".join(tables.markdown(table) for table in built),
+        summary(built),
         tables.summary_csv(built),
+        tables.as_latex(built),
         tables.images_csv(built),
         tables.as_json(built, about),
     )
     for name, text in zip(FILES, texts, strict=True):
         write_atomically(out / name, text.encode())
     return built
+
+
+def summary(built: Sequence[tables.Table]) -> str:
+    """Every table as Markdown, and the one across sets where there are several."""
+    texts = [tables.markdown(table) for table in built]
+    if rows := tables.across(built):
+        texts.append("\n".join(["## All sets", "", *align(rows), ""]))
+    return "\n".join(texts)
 
 
 def _tests(root: Path, note: Note) -> list[Found]:

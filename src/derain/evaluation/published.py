@@ -91,17 +91,69 @@ class PublishedRow:
         )
 
 
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table as printed."""
+
+    paper: str
+    name: str
+    protocol: str  # of PSNR and SSIM; empty where none is stated or none is measured
+    metrics: tuple[str, ...]  # the parts of a cell; empty where the rows are metrics
+    cells: tuple[tuple[str, ...], ...]  # header first
+    remark: str
+
+
+@cache
+def printed_tables() -> tuple[PublishedTable, ...]:
+    """All tables, in the order of the file."""
+    return tuple(
+        PublishedTable(
+            table["paper"], table["name"], table["protocol"], tuple(table.get("metrics", ())),
+            tuple(map(tuple, _split(table["text"]))), table.get("remark", ""),
+        )
+        for table in _file()
+    )  # fmt: skip
+
+
+def find_tables(paper: str = "", name: str = "") -> list[PublishedTable]:
+    """The tables whose paper and name contain some words, in small letters or capitals.
+
+    Raises:
+        ValueError: There is none; lists the papers, or the paper's tables.
+    """
+    papers = dict.fromkeys(table.paper for table in printed_tables())
+    of_paper = [table for table in printed_tables() if _plain(paper) in _plain(table.paper)]
+    if not of_paper:
+        raise ValueError(f"no paper {paper!r}; there are: {', '.join(papers)}")
+    found = [table for table in of_paper if _plain(name) in _plain(table.name)]
+    if not found:
+        names = ", ".join(table.name for table in of_paper)
+        raise ValueError(f"{of_paper[0].paper} has no table {name!r}; there are: {names}")
+    return found
+
+
+def _plain(text: str) -> str:
+    """Small letters and digits alone."""
+    return "".join(letter for letter in text.lower() if letter.isalnum())
+
+
 @cache
 def figures() -> tuple[Figure, ...]:
     """All of them, in the order of the file."""
+    return tuple(figure for table in _file() for figure in _read(table))
+
+
+def _file() -> list[dict[str, Any]]:
     text = resources.files("derain.evaluation").joinpath("published.toml").read_text("utf-8")
-    return tuple(figure for table in tomllib.loads(text)["table"] for figure in _read(table))
+    return tomllib.loads(text)["table"]
+
+
+def _split(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("|")] for line in text.strip().splitlines()]
 
 
 def _read(table: dict[str, Any]) -> Iterator[Figure]:
-    header, *rows = [
-        [cell.strip() for cell in line.split("|")] for line in table["text"].strip().splitlines()
-    ]
+    header, *rows = _split(table["text"])
     across = table.get("across", False)
     parts = header[0].split() if across else table["metrics"]
     sets, networks = table.get("sets", {}), table.get("networks", {})

@@ -13,7 +13,7 @@ from derain.data.public import SETS
 from derain.evaluation import published
 from derain.evaluation.evaluate import Measured
 from derain.evaluation.sets import count_remarks
-from derain.evaluation.typeset import align, count, number
+from derain.evaluation.typeset import align, count, latex, number
 from derain.metrics import METRICS, PROTOCOLS
 
 
@@ -170,6 +170,54 @@ def markdown(table: Table) -> str:
     head = f"## {table.found.title}\n\n{headline(table)}"
     parts = [head, *table.remarks, "\n".join(lines), "\n".join(notes).rstrip()]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def across(tables: Sequence[Table]) -> list[list[str]]:
+    """Every model on every set of pairs, and its average over them, as in MSPFN's Table 4.
+
+    A published row stands for what compares with ours on every set; its averages are ours.
+
+    Returns:
+        Header and rows as text, a cell holding the common metrics; empty for fewer than two sets.
+    """
+    paired = [table for table in tables if table.found.has_truth]
+    common = [m for m in paired[0].metrics if all(m in t.metrics for t in paired)] if paired else []
+    if len(paired) < 2 or not common:
+        return []
+    ours: dict[str, list[dict[str, float]]] = {}
+    theirs: dict[str, list[dict[str, float]]] = {}
+    for table in paired:
+        for line in table.lines:
+            if line.measured:
+                ours.setdefault(line.name, []).append(line.measured)
+            if line.published and line.mark != "≠":
+                values = {m: float(line.published[m]) for m in common if m in line.published}
+                theirs.setdefault(f"{line.name}, published", []).append(values)
+    header = ["/".join(map(str.upper, common)), *(table.found.title for table in paired), "average"]
+    rows = [header]
+    for name, values in [*ours.items(), *theirs.items()]:
+        if len(values) == len(paired):
+            everywhere = [m for m in common if all(m in v for v in values)]
+            mean = {m: sum(v[m] for v in values) / len(values) for m in everywhere}
+            rows.append([name, *(_joined(v, common) for v in (*values, mean))])
+    return rows
+
+
+def _joined(values: dict[str, float], metrics: Sequence[str]) -> str:
+    return " / ".join(number(values.get(m), METRICS[m].digits) or "-" for m in metrics)
+
+
+def as_latex(tables: Sequence[Table]) -> str:
+    """All tables for a paper: one per set, then the one across sets."""
+    texts = []
+    for table in tables:
+        notes = [f"[{i}] {note}" for i, note in enumerate(table.notes, 1)]
+        notes += [f"{mark} {published.MARKS[mark]}" for mark in marks(table)]
+        caption = "; ".join([f"{table.found.title}: {headline(table)}", *table.remarks, *notes])
+        texts.append(latex(cells(table), f"{caption}."))
+    if rows := across(tables):
+        texts.append(latex(rows, f"All sets, protocol {tables[0].protocol}."))
+    return "\n".join(texts)
 
 
 def summary_csv(tables: Sequence[Table]) -> str:

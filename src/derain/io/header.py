@@ -207,6 +207,8 @@ def parse_webp(data: bytes) -> Header:
         frames += kind == b"ANMF"
         width, height = max(width, sizes[0]), max(height, sizes[1])
         position = start + length + length % 2
+    if max(width, height) > 1 << 14:
+        raise ValueError("damaged image: no WebP is that long or wide")
     exif = found.get(b"EXIF", b"").removeprefix(b"Exif\0\0") or None
     return Header(
         "WEBP", width, height, 8, orientation_of(exif), frames=max(frames, 1),

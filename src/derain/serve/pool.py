@@ -54,8 +54,9 @@ class WorkerProcess:
 
     async def _run(self) -> None:
         # A session of its own: Ctrl-C is for the server, which lets a worker finish what it does.
+        # -P: no module is imported from the folder in which the server was started.
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "derain.serve.worker", self._settings,
+            sys.executable, "-P", "-m", "derain.serve.worker", self._settings,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             start_new_session=True, limit=BUFFER,
         )  # fmt: skip

@@ -185,6 +185,9 @@ class Service:
         while True:
             await worker.ready.wait()
             job = await self.queue.next()
+            if not worker.ready.is_set():  # it died while it had nothing to do
+                self.queue.put(job.client, job, first=True)
+                continue
             self._tell_positions()
             self.running[job.id] = worker
             try:
