@@ -114,7 +114,7 @@ def test_data_check(root: Path) -> None:
 def test_data_list_says_what_is_known_of_every_set() -> None:
     text = check("list").stdout
     blocks = text.strip().split("\n\n")
-    assert len(blocks) == 13
+    assert len(blocks) == 24
     for block in blocks:
         for fact in ("what", "count", "from", "licence", "overlaps"):
             assert f"\n  {fact} " in block

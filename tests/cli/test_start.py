@@ -123,7 +123,8 @@ def test_ctrl_c_at_any_moment_is_one_line_at_most(photo, seconds):
     code, out, err = stopped(photo, seconds=seconds)
     said = [line for line in err.splitlines() if not line.startswith("derain 0.")]
     assert (code, out) == (130, "")
-    assert said in ([], ["stopped; finished images are kept, --skip-existing continues from here"])
+    words = "stopped; what is finished is kept, --resume goes on from here"
+    assert said in ([], [words])
 
 
 @pytest.fixture

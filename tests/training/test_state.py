@@ -12,7 +12,7 @@ from derain.training.state import make_state, update_ema  # noqa: E402
 def test_the_average_normalises_with_what_training_has_seen():
     options = {"width": 4, "blocks": 1}
     recipe = Recipe(
-        "x", "ddn-running", DataRecipe((SourceRecipe("a", "clean"),)), 10, options,
+        "x", "ddn-running", DataRecipe((SourceRecipe("a", "clean"),)), 10, options=options,
         optimiser=OptimiserRecipe(ema=0.9),
     )  # fmt: skip
     state = make_state(recipe, torch.device("cpu"))

@@ -49,7 +49,7 @@ def test_the_learning_rate_follows_progress_and_scale(sgd_like, batch):
             (p - b).abs().max().item()
             for p, b in zip(state.network.parameters(), before, strict=True)
         )
-        rate = scale * learning_rate(sgd_like.optimiser.lr, sgd_like.schedule, progress)
+        rate = scale * learning_rate(sgd_like.optimiser.lr, sgd_like.schedule, progress, 10)
         assert moved == pytest.approx(rate, rel=1e-3)
 
 
