@@ -140,7 +140,10 @@ def write_files(inside: Inside, folder: Path) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     rain = np.abs(inside.rainy - inside.derained)
     brightest = max(float(np.quantile(rain, 0.999)), 0.02)
-    shown = [("rainy", inside.rainy), ("derained", inside.derained)]
+    shown: list[tuple[str, NDArray[Any]]] = [
+        ("rainy", inside.rainy),
+        ("derained", inside.derained),
+    ]
     shown.append(("rain, brightened", np.clip(rain / brightest, 0, 1)))
     shown += [(f"input of {name}", image) for name, image in inside.inputs[1:]]
     files = {"rain.png": _sheet(shown, None)}
