@@ -45,6 +45,7 @@ EXTRAS = {
     "matplotlib": "eval",
     "av": "video",
     "fastapi": "serve",
+    "starlette": "serve",
     "uvicorn": "serve",
     "h11": "serve",
     "python_multipart": "serve",
