@@ -81,7 +81,7 @@ def fuse_one(pair: Pair, neighbours: Iterable[Pair]) -> RGB:
     grey = _grey(clean)
     trust = _trust(rainy, clean)
     total, weights = clean * trust[..., None], trust
-    seen = [rainy]
+    darkest = [rainy]
     for other_rainy, other_clean in neighbours:
         if other_clean.shape != clean.shape:
             continue
@@ -91,12 +91,13 @@ def fuse_one(pair: Pair, neighbours: Iterable[Pair]) -> RGB:
         weight = fits * _moved(_trust(other_rainy, other_clean), where, cv2.INTER_LINEAR)
         total, weights = total + moved * weight[..., None], weights + weight
         # What does not fit becomes the brightest, so that the frames do not agree there.
-        seen.append(np.where((fits > FITS)[..., None], _moved(other_rainy, where), np.float32(2)))
+        other = _moved(other_rainy, where)
+        other[fits <= FITS] = 2
+        darkest = _three_darkest(darkest, other)
     result = total / weights[..., None]
-    if len(seen) < 3:
+    if len(darkest) < 3:
         return result
-    darkest = np.partition(np.stack(seen), (0, 1, 2), axis=0)[:3]
-    spread = cv2.blur((darkest[2] - darkest[0]).max(2), (3, 3))
+    spread = cv2.blur(_largest(darkest[2] - darkest[0]), (3, 3))
     dry = np.exp(-np.square(spread / AGREE))[..., None]
     return np.clip(result + dry * (darkest[1] - result), 0, 1)
 
@@ -117,9 +118,24 @@ def _windows(items: Iterable[Item]) -> Iterator[tuple[list[Item], Item, list[Ite
         at += 1
 
 
+def _three_darkest(sorted_: list[RGB], new: RGB) -> list[RGB]:
+    """The darkest three of up to four, channel by channel, the darkest first."""
+    found: list[RGB] = []
+    for image in sorted_:
+        found.append(np.minimum(image, new))
+        new = np.maximum(image, new)
+    return [*found, new][:3]
+
+
+def _largest(image: RGB) -> Plane:
+    """The largest channel of each pixel, which OpenCV finds faster than NumPy."""
+    red, green, blue = cv2.split(image)
+    return np.asarray(cv2.max(cv2.max(red, green), blue), np.float32)
+
+
 def _fit(moved: RGB, clean: RGB) -> Plane:
     """How well a neighbour fits, 0..1."""
-    difference = np.abs(moved - clean).mean(2)
+    difference = cv2.transform(cv2.absdiff(moved, clean), np.full((1, 3), 1 / 3))
     around = cv2.blur(difference, (AROUND, AROUND)) / FIT_AROUND
     here = cv2.blur(difference, (HERE, HERE)) / FIT_HERE
     return np.exp(-np.square(around) - np.square(here))
@@ -127,7 +143,7 @@ def _fit(moved: RGB, clean: RGB) -> Plane:
 
 def _trust(rainy: RGB, clean: RGB) -> Plane:
     """How much a result counts: less where the network took much away."""
-    return 1 / np.square(FEW_RAIN + np.abs(rainy - clean).max(2))
+    return 1 / np.square(FEW_RAIN + _largest(cv2.absdiff(rainy, clean)))
 
 
 def _moved(image: NDArray[Any], where: NDArray[Any], method: int = cv2.INTER_LANCZOS4) -> Any:
