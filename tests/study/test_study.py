@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import sys
 from pathlib import Path
 
 import cv2
@@ -201,3 +202,9 @@ def test_latex_escapes_what_it_must():
     assert r"a\_b & 50 \% \\" in text
     assert r"MSPFN$^*$ & $\neq$ 1 $\pm$ 2 \textbackslash{} \\" in text
     assert r"\caption{x \& y}" in text
+
+
+def test_a_missing_package_is_said_before_a_row_is_trained(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match="matplotlib"):
+        study(folder, on_step=lambda progress: pytest.fail("trained"))

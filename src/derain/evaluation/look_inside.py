@@ -4,7 +4,6 @@ Nothing here knows a network: stages are the direct children of a network and th
 lists, in the order in which they run, as their names in the code say.
 """
 
-import csv
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from derain.evaluation.typeset import csv_text
 from derain.io.atomic import write_atomically
 from derain.io.decode import Image8
 from derain.models import Network
@@ -80,10 +80,10 @@ def look_inside(network: Network[Any], image: Image8) -> Inside:
     def keep_map(name: str, given: Any, output: Any) -> None:
         maps.append((name, torch.sigmoid(output)[0, 0].numpy()))
 
-    network = network.eval()
+    network, names = network.eval(), _stage_names(network)
     with ExitStack() as hooks:
         for name, part in network.named_modules():
-            if name in _stage_names(network):
+            if name in names:
                 hooks.enter_context(_hooked(part, name, keep_stage))
             if isinstance(part, nn.Sigmoid):
                 hooks.enter_context(_hooked(part, name, keep_gate))
@@ -158,11 +158,9 @@ def write_files(inside: Inside, folder: Path) -> list[str]:
     if inside.gates or inside.maps:
         bars = [(name, values[None, :]) for name, values in inside.gates]
         files["gates.png"] = _sheet([*inside.maps, *bars], "viridis", fixed=True)
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["stage", "level", "channels", "height", "width", "rms"])
-    table.writerows([s.name, s.level + 1, *s.shape, f"{s.rms:.6g}"] for s in inside.stages)
-    files["stages.csv"] = text.getvalue().encode()
+    header = ["stage", "level", "channels", "height", "width", "rms"]
+    rows = [[s.name, s.level + 1, *s.shape, f"{s.rms:.6g}"] for s in inside.stages]
+    files["stages.csv"] = csv_text([header, *rows]).encode()
     for name, data in files.items():
         write_atomically(folder / name, data)
     return list(files)

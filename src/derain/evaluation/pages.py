@@ -23,7 +23,7 @@ def require() -> None:
 
 
 def template(name: str) -> Any:
-    """A Jinja2 template of this folder, ``report.html.jinja`` for example.
+    """A Jinja2 template, ``report.html.jinja`` for example.
 
     Raises:
         ImportError: Jinja2 is not installed.
@@ -48,7 +48,7 @@ def _environment() -> Any:
 
 def _source(name: str) -> str:
     """A file of a page; the slider is the one of `derain serve`'s page."""
-    room = "serve/page" if name.startswith("slider.") else "evaluation"
+    room = {"slider": "serve/page", "study": "study"}.get(name.partition(".")[0], "evaluation")
     return resources.files("derain").joinpath(room, name).read_text("utf-8")
 
 

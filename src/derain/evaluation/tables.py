@@ -1,7 +1,5 @@
 """Tables of what was measured, the published figures beside it: Markdown, CSV, JSON."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -13,7 +11,7 @@ from derain.data.public import SETS
 from derain.evaluation import published
 from derain.evaluation.evaluate import Measured
 from derain.evaluation.sets import count_remarks
-from derain.evaluation.typeset import align, count, latex, number
+from derain.evaluation.typeset import align, count, csv_text, latex, number
 from derain.metrics import METRICS, PROTOCOLS
 
 
@@ -234,7 +232,7 @@ def summary_csv(tables: Sequence[Table]) -> str:
             row += [line.measured.get(metric) for metric in metrics]
             row += [line.published.get(metric) for metric in metrics]
             rows.append([*row, table.notes[line.note - 1] if line.note else "", line.mark])
-    return _csv(rows)
+    return csv_text(rows)
 
 
 def images_csv(tables: Sequence[Table]) -> str:
@@ -246,7 +244,7 @@ def images_csv(tables: Sequence[Table]) -> str:
             values = [row.values.get(metric) for metric in metrics]
             name, model = row.item.name, result.model.name
             rows.append([result.found.name, model, name, result.protocol, *values, row.seconds])
-    return _csv(rows)
+    return csv_text(rows)
 
 
 def measured(tables: Sequence[Table]) -> list[Measured]:
@@ -305,9 +303,3 @@ def _json_line(line: Line, table: Table) -> dict[str, Any]:
 
 def _finite(values: dict[str, float]) -> dict[str, float | str]:
     return {name: v if math.isfinite(v) else str(v) for name, v in values.items()}
-
-
-def _csv(rows: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

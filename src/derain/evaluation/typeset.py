@@ -1,6 +1,9 @@
-"""Tables as text: numbers, Markdown, LaTeX."""
+"""Tables as text: numbers, Markdown, CSV, LaTeX."""
 
+import csv
+import io
 from collections.abc import Sequence
+from typing import Any
 
 
 def number(value: float | None, digits: int) -> str:
@@ -24,6 +27,13 @@ def align(rows: Sequence[Sequence[str]]) -> list[str]:
         for row in rows
     ]
     return [f"| {' | '.join(row)} |" for row in [aligned[0], ruler, *aligned[1:]]]
+
+
+def csv_text(rows: Sequence[Sequence[Any]]) -> str:
+    """Rows as CSV: header first."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def latex(rows: Sequence[Sequence[str]], caption: str) -> str:

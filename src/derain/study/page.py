@@ -1,10 +1,12 @@
 """What a study leaves to read: the table as Markdown, CSV, LaTeX and one HTML page."""
 
 from collections.abc import Sequence
-from importlib import resources
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from derain.evaluation import pages
+from derain.evaluation.pages import template
 from derain.evaluation.typeset import latex
 from derain.io.atomic import write_atomically
 from derain.study import table as tables
@@ -13,6 +15,16 @@ from derain.study.table import StudyTable
 from derain.training.curves import plot_runs
 
 FILES = ("study.html", "table.md", "table.csv", "table.tex")
+
+
+def require() -> None:
+    """Fail before the trainings, not after them, where the page cannot be made.
+
+    Raises:
+        ImportError: Jinja2 or matplotlib is not installed.
+    """
+    pages.require()
+    import_module("matplotlib")
 
 
 def write_files(
@@ -47,17 +59,10 @@ def render(table: StudyTable, outcomes: Sequence[Outcome], about: dict[str, str]
     Raises:
         ImportError: Jinja2 or matplotlib is not installed.
     """
-    import jinja2
-
-    template = resources.files("derain.study").joinpath("page.html.jinja").read_text("utf-8")
-    css = resources.files("derain.evaluation").joinpath("report.css").read_text("utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
     recipes = [["row", "changes of the recipe"]]
     recipes += [[row.name, ", ".join(row.changes) or "none"] for row in table.study.rows]
-    return environment.from_string(template).render(
-        table=table, about=about, css=css, curves=curves(outcomes), recipes=recipes,
+    return template("study.html.jinja").render(
+        table=table, about=about, curves=curves(outcomes), recipes=recipes,
         cells=tables.cells(table), remarks=tables.remarks(table),
         verdicts=tables.verdict_cells(table), lead=lead(table),
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from derain.study.page import write_files
+from derain.study.page import require, write_files
 from derain.study.plan import read_study
 from derain.study.run import (
     Job,
@@ -55,8 +55,10 @@ def run_study(
 
     Raises:
         ValueError: The study, a recipe or a set cannot be used; names it.
+        ImportError: A package that the page needs is missing.
         Interrupted: Training was asked to stop; the same call goes on.
     """
+    require()
     study = read_study(path)
     wanted = {study.row(name).name for name in settings.rows} or {row.name for row in study.rows}
     sets = find_sets(study, test, settings)

@@ -1,7 +1,5 @@
 """The table of a study: ours beside the published, and what becomes of the paper's claims."""
 
-import csv
-import io
 import math
 import statistics
 from collections.abc import Sequence
@@ -11,7 +9,7 @@ from typing import Any, NamedTuple
 from derain.data.layouts import Found
 from derain.evaluation import published
 from derain.evaluation.evaluate import Measured
-from derain.evaluation.typeset import align, count, number
+from derain.evaluation.typeset import align, count, csv_text, number
 from derain.metrics import METRICS
 from derain.study.plan import Claim, Study
 from derain.study.run import Outcome
@@ -273,6 +271,4 @@ def as_csv(outcomes: Sequence[Outcome], lines: Sequence[Line]) -> str:
                     *(printed.get((place, m), "") for m in metrics),
                 ]
             )  # fmt: skip
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    return csv_text(rows)
