@@ -22,7 +22,8 @@ ALLOWED: dict[str, set[str]] = {
     "rain": {"io", "metrics"},
     "data": {"io", "rain"},
     "engines": {"models", "weights"},
-    "restore": {"engines", "io", "memory", "scales", "tiles", "weights"},
+    "tile_budget": {"memory", "tiles", "weights"},
+    "restore": {"engines", "io", "memory", "scales", "tile_budget", "tiles", "weights"},
     "video": {"io", "restore"},
     "batch": {"io", "restore", "video"},
     "serve": {"batch", "io", "restore", "scales", "weights"},
@@ -32,7 +33,9 @@ ALLOWED: dict[str, set[str]] = {
     "training": {
         "data", "engines", "export", "io", "losses", "memory", "models", "rain", "weights",
     },
-    "evaluation": {"data", "engines", "io", "metrics", "models", "restore", "weights"},
+    "evaluation": {
+        "data", "engines", "io", "metrics", "models", "restore", "tile_budget", "weights",
+    },
     "study": {"data", "evaluation", "io", "metrics", "training"},
     "cli": {
         "batch", "benchmark", "data", "engines", "evaluation", "export", "io", "memory", "metrics",

@@ -1,7 +1,6 @@
 """Restorer: the one inference path. Reduce, tile, pad, run, blend, in the kind that came in."""
 
 import logging
-import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from derain.io.decode import DecodedImage, read_image
 from derain.io.encode import grey_of, write_image
 from derain.io.levels import quantise
 from derain.io.pillow import check_mode, plain_mode
-from derain.memory import free_bytes, parse_bytes, ran_out
+from derain.memory import parse_bytes, ran_out
 from derain.scales import (
     RainLayer,
     in_strips,
@@ -29,21 +28,17 @@ from derain.scales import (
     scales_by_size,
     taking_away,
 )
-from derain.tiles import Overlap, Tile, count_tiles, pad, padded_size, restore_tiled
+from derain.tile_budget import (
+    HELD,
+    SMALLEST,
+    asked_tile,
+    overlap_for,
+    pixels_that_fit,
+    tile_within,
+    work_per_pixel,
+)
+from derain.tiles import Tile, count_tiles, pad, restore_tiled
 from derain.weights import catalog
-from derain.weights.record import Record
-
-# Where memory allows more, `auto` still takes no more: larger tiles are no faster, and most
-# machines then give the same image for a network that averages over its tile.
-TILE = 1024  # pixels
-WHOLE = TILE * TILE  # pixels; an image up to this size goes through in one piece
-SMALLEST = 64  # pixels; the smallest tile
-SMALLEST_AUTO = 256  # pixels; the smallest tile that a budget alone leads to
-BLEND = 16  # pixels over which one tile fades into the next
-BUDGET_FRACTION = 1 / 4  # of free memory, where no budget is given
-PROGRAM = 200_000_000  # bytes: Python, the libraries, a network's weights
-HELD = 10  # bytes per byte of a channel: what decoding, restoring and encoding hold of an image
-WORK = {"f32": 6000, "bf16": 3000}  # bytes per pixel of a tile, where a record does not tell
 
 logger = logging.getLogger(__name__)
 
@@ -262,35 +257,15 @@ class Restorer:
         Raises:
             ValueError: Neither auto, off nor a number of pixels of at least 64.
         """
-        whole = max(height, width)
-        if tile == "off":
-            return whole
-        if tile == "auto":
-            most = self._pixels_that_fit(HELD * itemsize * height * width, budget or self.budget)
-            tile_size = min(TILE, max(math.isqrt(most), SMALLEST_AUTO))
-            rows, columns = padded_size(
-                height, width, self.record.size_multiple, self.record.minimum_size
-            )
-            return whole if rows * columns <= min(WHOLE, max(most, tile_size**2)) else tile_size
-        if not str(tile).isdigit() or int(tile) < SMALLEST:
-            raise ValueError(f"tile must be auto, off or at least {SMALLEST}: {tile}")
-        return min(int(tile), whole)
-
-    def _pixels_that_fit(self, held: int, budget: int | None) -> int:
-        """How many pixels a tile may have beside so many bytes that the image holds."""
-        work = self.record.memory.get(self.engine.precision) or WORK.get(
-            self.engine.precision, WORK["f32"]
+        if tile != "auto":
+            return asked_tile(tile, height, width)
+        most = pixels_that_fit(
+            HELD * itemsize * height * width,
+            work_per_pixel(self.record, self.engine.precision),
+            budget or self.budget,
+            self.choice.device,
         )
-        least = PROGRAM + held + work * SMALLEST_AUTO**2
-        if budget is not None and least > budget:
-            logger.warning(
-                "this image needs about %.1f GB, more than the %.1f GB allowed",
-                least / 1e9,
-                budget / 1e9,
-            )
-        if budget is None:
-            budget = int(BUDGET_FRACTION * free_bytes(self.choice.device))
-        return max(budget - PROGRAM - held, 0) // work
+        return tile_within(most, height, width, self.record)
 
     def _run(self, tile: Tile) -> Tile:
         """One tile (h, w, 3) in [0, 1] -> derained, unclipped."""
@@ -341,24 +316,6 @@ class Restorer:
         result = array.copy()
         result[..., :3] = self.restore_pixels(array[..., :3], options)
         return result
-
-
-def overlap_for(record: Record, tile_size: int) -> Overlap:
-    """How tiles of a network overlap; docs/guide/tiles.md has the measurements.
-
-    Where all that is nearer to a tile's border than the receptive radius is left out, tiles give
-    what the whole image gives. Of a network that reads the whole image they differ at any depth:
-    there an overlap serves to blend.
-
-    Args:
-        record: The record of the network.
-        tile_size: Pixels; the overlap is at most half of it.
-    """
-    radius = record.receptive_radius
-    margin = 16 if radius is None else max(radius - BLEND // 2, 0)
-    shared = 2 * margin + (2 * BLEND if radius is None else BLEND)
-    fitting = min(shared, tile_size // 2)
-    return Overlap(fitting, margin * fitting // shared)
 
 
 def load(

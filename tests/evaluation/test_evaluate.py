@@ -235,12 +235,12 @@ def test_wrong_names_are_said_before_anything_runs(
 def test_large_images_go_through_in_tiles_and_it_is_said(
     world: Path, engine: Halfway, make_model: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from derain import restore
+    from derain import tile_budget
 
-    monkeypatch.setattr(restore, "WHOLE", 1000)
-    monkeypatch.setattr(restore, "TILE", 64)
+    monkeypatch.setattr(tile_budget, "WHOLE", 1000)
+    monkeypatch.setattr(tile_budget, "TILE", 64)
     (result,) = run([make_model(engine)], world, Plan(("psnr",)))
     assert not any(row.tiled for row in result.rows)  # 64 pixels wide: one tile
-    monkeypatch.setattr(restore, "TILE", 63)
+    monkeypatch.setattr(tile_budget, "TILE", 63)
     (result,) = run([make_model(engine)], world, Plan(("psnr",)))  # other tiles: measured anew
     assert all(row.tiled for row in result.rows)

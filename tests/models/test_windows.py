@@ -10,7 +10,8 @@ torch = pytest.importorskip("torch")
 from derain import engines  # noqa: E402
 from derain.models import build  # noqa: E402
 from derain.models.blocks import attend  # noqa: E402
-from derain.restore import Restorer, overlap_for  # noqa: E402
+from derain.restore import Restorer  # noqa: E402
+from derain.tile_budget import overlap_for  # noqa: E402
 from derain.weights.files import describe, load_network  # noqa: E402
 from derain.weights.record import Record  # noqa: E402
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from derain import engines, restore
+from derain import engines, tile_budget
 from derain.restore import RestoreOptions, Restorer
 from derain.weights import catalog
 from derain.weights.record import Record
@@ -89,7 +89,7 @@ class EvaluationModel:
 
 def _tiles(tile: str) -> str:
     if tile == "auto":
-        return f"tiles of {restore.TILE} above {restore.WHOLE / 1e6:g} megapixels"
+        return f"tiles of {tile_budget.TILE} above {tile_budget.WHOLE / 1e6:g} megapixels"
     return "whole images" if tile == "off" else f"tiles of {tile}"
 
 

@@ -20,7 +20,8 @@ from derain.rain.benchmark_rain import (
     rain1200,
     rain1400,
 )
-from derain.rain.photo import COARSE, FINE, LOOK_ALIKES, MEDIUM, NIGHT, look_alike, photographed
+from derain.rain.look_alikes import LOOK_ALIKES, look_alike
+from derain.rain.photo import COARSE, FINE, MEDIUM, NIGHT, photographed
 from derain.rain.ranges import Changes, Draw, LogUniform, Ranges, Uniform
 from derain.rain.realistic import REAL, REAL_NIGHT, realistic
 from derain.rain.window import Window
