@@ -54,6 +54,8 @@ def _free_in_container() -> int:
 
 
 def _free_on_windows() -> int:
+    if sys.platform != "win32":  # where a type checker knows no windll
+        return UNKNOWN
     import ctypes
 
     class Status(ctypes.Structure):
@@ -64,8 +66,8 @@ def _free_on_windows() -> int:
         )
 
     status = Status(length=ctypes.sizeof(Status))
-    windows = getattr(ctypes, "windll")  # noqa: B009 (not there for a type checker elsewhere)
-    return status.free if windows.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)) else UNKNOWN
+    asked = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+    return status.free if asked else UNKNOWN
 
 
 def ran_out(error: BaseException) -> bool:

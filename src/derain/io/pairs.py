@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from derain.io.decode import Image8, read_rgb
@@ -106,7 +106,10 @@ def list_images(
         raise ImageError(f"{folder}: no such folder")
     wanted = wanted or is_image_name
     found: list[Path] = []
-    tell = lambda error: on_problem(f"{error.filename}: {error.strerror}")  # noqa: E731
+
+    def tell(error: OSError) -> None:
+        on_problem(f"{error.filename}: {error.strerror}")
+
     for place, folders, names in os.walk(folder, onerror=tell):
         found += [Path(place, n) for n in names if n[0] != "." and wanted(n)]
         if not recursive:
@@ -134,7 +137,7 @@ def find_images(place: Path, recursive: bool = False) -> list[Path]:
 
 def is_image_name(name: str) -> bool:
     """Whether a file's name ends as an image's does."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122  a name, not a path
+    return PurePath(name).suffix.lower() in SUFFIXES
 
 
 def in_order(name: str) -> list[tuple[int, str]]:

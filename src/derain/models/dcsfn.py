@@ -261,6 +261,12 @@ class RecurrentPass(nn.Module):
         states[last] = self.cells[last](features[last], both)
         return [state[0] for state in states]
 
+    def drop_dead_weights(self) -> None:
+        """Remove what the first cell, which never has a state, does not use."""
+        first = self.cells[self.order[0]]
+        assert isinstance(first, Cell)
+        first.drop_state()
+
 
 class DCSFN(Network[DCSFNConfig]):
     """The whole network: (N, 3, H, W) rainy RGB in [0, 1] -> derained, the same shape, unclipped.
@@ -319,6 +325,7 @@ class DCSFN(Network[DCSFNConfig]):
     def fold(self) -> "DCSFN":
         """A copy that computes the same, bit for bit, without its dead weights."""
         folded = super().fold()
-        for recurrent in folded.passes:  # to a type checker a list of plain modules
-            recurrent.cells[recurrent.order[0]].drop_state()  # type: ignore[union-attr]
+        for part in folded.modules():
+            if isinstance(part, RecurrentPass):
+                part.drop_dead_weights()
         return folded

@@ -107,7 +107,8 @@ def convolution(inputs: int, outputs: int) -> nn.Conv2d:
     """3x3, initialised as the authors do."""
     layer = nn.Conv2d(inputs, outputs, 3, padding=1)
     nn.init.xavier_uniform_(layer.weight)
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
     return layer
 
 

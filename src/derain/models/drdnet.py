@@ -144,7 +144,8 @@ def convolution(inputs: int, outputs: int, kernel: int = 3, dilation: int = 1) -
     padding = dilation * (kernel // 2)
     layer = nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
     return layer
 
 

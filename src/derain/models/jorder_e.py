@@ -76,11 +76,8 @@ class Pass(nn.Module):
         self.units = nn.ModuleList(Unit(width) for _ in range(config.units))
         self.mask = nn.Sequential(convolution(width, 8), convolution(8, MASK))
         self.level = nn.Sequential(convolution(width, 8), convolution(8, 3))
-        self.mask_added, self.mask_factor = (guide(MASK, width) for _ in range(2))
-        self.level_added, self.level_factor = (guide(3, width) for _ in range(2))
-        for factor in (self.mask_factor, self.level_factor):  # which start as 1
-            nn.init.zeros_(factor[-1].weight)  # type: ignore[arg-type]
-            nn.init.ones_(factor[-1].bias)  # type: ignore[arg-type]
+        self.mask_added, self.mask_factor = guide(MASK, width), factor(MASK, width)
+        self.level_added, self.level_factor = guide(3, width), factor(3, width)
         self.last = nn.Sequential(convolution(width, width), convolution(width, 3))
 
     def forward(self, rainy: Tensor, before: Estimate | None) -> Estimate:
@@ -133,3 +130,12 @@ def convolution(inputs: int, outputs: int, dilation: int = 1) -> nn.Conv2d:
 def guide(inputs: int, width: int) -> nn.Sequential:
     """From a mask or level (N, inputs, H, W) to features (N, width, H, W)."""
     return nn.Sequential(convolution(inputs, 16), nn.ReLU(inplace=True), convolution(16, width))
+
+
+def factor(inputs: int, width: int) -> nn.Sequential:
+    """A guide whose features start as 1."""
+    last = convolution(16, width)
+    assert last.bias is not None
+    nn.init.zeros_(last.weight)
+    nn.init.ones_(last.bias)
+    return nn.Sequential(convolution(inputs, 16), nn.ReLU(inplace=True), last)

@@ -47,7 +47,8 @@ class NonLocal(nn.Module):
         self.query, self.key, self.value = (nn.Conv2d(width, width // 2, 1) for _ in range(3))
         self.last = nn.Conv2d(width // 2, width, 1)
         nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         query = self.query(x)

@@ -18,6 +18,9 @@ from derain.models.network import Network
 HIDDEN = 6  # width inside the excitation; the code names it a reduction and uses it as the width
 
 
+Unit = Literal["conv", "rnn", "gru", "lstm"]
+
+
 @dataclass(frozen=True)
 class RESCANConfig:
     """What the paper's ablations vary."""
@@ -25,7 +28,7 @@ class RESCANConfig:
     width: int = 24
     stages: int = 4  # weights do not depend on it
     depth: int = 7  # a cell, depth - 3 dilated cells and two convolutions of the decoder
-    unit: Literal["conv", "rnn", "gru", "lstm"] = "gru"
+    unit: Unit = "gru"
     frame: Literal["full", "add"] = "full"  # a stage predicts all rain, or what is left of it
     excitation: bool = True
 

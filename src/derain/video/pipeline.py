@@ -15,25 +15,25 @@ def ahead(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item]:
     What the maker raises is raised here, after the items before it. Closing the iterator ends the
     thread at its next item.
     """
-    waiting: queue.Queue[tuple[Item | None, BaseException | None, bool]] = queue.Queue(depth)
+    waiting: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(depth)
     closed = threading.Event()
 
     def make() -> None:
-        error: BaseException | None = None
+        end: BaseException | None = None
         iterator = iter(items)
         try:
             for item in iterator:
-                if not offer((item, None, False)):
+                if not offer((item,)):
                     break
         except BaseException as raised:
-            error = raised
+            end = raised
         finally:
             close = getattr(iterator, "close", None)
             if close:
                 close()  # in the thread that ran it, so that its own stages end too
-        offer((None, error, True))
+        offer(end)
 
-    def offer(entry: tuple[Item | None, BaseException | None, bool]) -> bool:
+    def offer(entry: tuple[Item] | BaseException | None) -> bool:
         while not closed.is_set():
             try:
                 waiting.put(entry, timeout=0.1)
@@ -46,12 +46,12 @@ def ahead(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item]:
     thread.start()
     try:
         while True:
-            item, error, last = waiting.get()
-            if error is not None:
-                raise error
-            if last:
+            entry = waiting.get()
+            if entry is None:
                 return
-            yield item  # type: ignore[misc]
+            if isinstance(entry, BaseException):
+                raise entry
+            yield entry[0]
     finally:
         closed.set()
         thread.join()

@@ -148,7 +148,9 @@ def _trust(rainy: RGB, clean: RGB) -> Plane:
 
 def _moved(image: NDArray[Any], where: NDArray[Any], method: int = cv2.INTER_LANCZOS4) -> Any:
     """The image as it lies on the frame, to which each pixel comes from `where`."""
-    moved = cv2.remap(image, where, None, method, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    # OpenCV's type stubs ask for a second map, and there is none where the first holds x and y.
+    remap: Any = cv2.remap
+    moved = remap(image, where, None, method, borderMode=cv2.BORDER_REPLICATE)
     return np.clip(moved, 0, 1) if method == cv2.INTER_LANCZOS4 else moved
 
 

@@ -5,7 +5,7 @@ The number of stages and the frame leave no trace in the tensors: they are taken
 
 import torch
 
-from derain.models.rescan import RESCAN, RESCANConfig
+from derain.models.rescan import RESCAN, RESCANConfig, Unit
 from derain.weights.convert.checkpoint import (
     Format,
     ImageChannels,
@@ -26,7 +26,7 @@ _NAMES: Renaming = [
     (r"^decoder\.1\.0\.gate\.", "dec.1.fc."),
     (r"^decoder\.2\.", "dec.3."),
 ]
-_UNITS = {"conv_xz": "gru", "conv_xf": "lstm", "conv_x": "rnn", "conv": "conv"}
+_UNITS: dict[str, Unit] = {"conv_xz": "gru", "conv_xf": "lstm", "conv_x": "rnn", "conv": "conv"}
 
 
 def read(tensors: Tensors) -> Reading:
@@ -35,13 +35,14 @@ def read(tensors: Tensors) -> Reading:
     Raises:
         ValueError: A tensor that the configuration is read from is missing.
     """
-    unit = next((u for part, u in _UNITS.items() if f"rnns.0.{part}.weight" in tensors), None)
-    if unit is None:
+    units: list[Unit] = [u for part, u in _UNITS.items() if f"rnns.0.{part}.weight" in tensors]
+    if not units:
         raise ValueError("missing tensor rnns.0.conv.weight or rnns.0.conv_x*.weight")
+    unit = units[0]
     config = RESCANConfig(
         width=outputs(tensors, "dec.0.weight"),
         depth=count(tensors, r"rnns\.(\d+)\.") + 2,
-        unit=unit,  # type: ignore[arg-type]
+        unit=unit,
         excitation=any(".se." in name for name in tensors),
     )
     with torch.device("meta"):
