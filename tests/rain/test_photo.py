@@ -13,6 +13,7 @@ PARTS = ("fine", "curtain", "drops", "splash", "dash", "patch", "layers")
 STREAKS_ALONE = {f"{part}_probability": 0 for part in PARTS}
 NO_CAMERA = {
     "resize_probability": 0,
+    "contrast_probability": 0,
     "sharpen_probability": 0,
     "jpeg_probability": 0,
     "sensor_noise": 0,
@@ -29,7 +30,8 @@ def test_without_rain_and_jpeg_the_image_is_the_ground_truth():
 
 
 def test_the_ground_truth_keeps_the_noise_of_the_sensor():
-    noisy = {**BY_DAY, "resize_probability": 0, "sharpen_probability": 0, "sensor_noise": 0.018}
+    noisy = {**BY_DAY, "resize_probability": 0, "sharpen_probability": 0, "contrast_probability": 0}
+    noisy |= {"sensor_noise": 0.018}
     target = RainSynthesizer("photo-fine", noisy)(GREY).target.astype(float)
     expected = 255 * 0.018 * np.sqrt(90 / 255)
     assert target.std() == pytest.approx(expected, rel=0.05)
@@ -117,6 +119,7 @@ def test_reduced_rendering_keeps_mean_and_width():
 def test_resizing_keeps_the_size_and_takes_the_ground_truth_along():
     settings = {**STREAKS_ALONE, "mean": 0, "resize_probability": 1, "resize": 0.4}
     settings |= {"jpeg_probability": 0, "sensor_noise": 0.018, "sharpen_probability": 0, **BY_DAY}
+    settings |= {"contrast_probability": 0}
     sample = RainSynthesizer("photo-fine", settings)(GREY[:100, :90])
     assert sample.rainy.shape == (100, 90, 3)
     assert np.abs(sample.rainy.astype(int) - sample.target).max() <= 1

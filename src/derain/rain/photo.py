@@ -6,9 +6,9 @@ flash, and whatever resizing, sharpening and JPEG made of them. Nobody can calib
 Real-ESRGAN (Wang et al., ICCVW 2021) does for blur and noise, everything is randomised instead:
 sizes over a factor of ten, brightness over a factor of fifty.
 
-The rain is drawn at the size of the capture; then come the sensor, a reduction, sharpening and
-JPEG. The ground truth goes the same way without rain and without JPEG: it keeps haze, night and
-noise, because a network that takes them away takes fine texture too.
+The rain is drawn at the size of the capture; then come the sensor, a reduction, contrast,
+sharpening and JPEG (`editing`). The ground truth goes the same way without rain and without JPEG:
+it keeps haze, night and noise, because a network that takes them away takes fine texture too.
 """
 
 import math
@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from derain.rain import augment, blending, streaks
 from derain.rain.arrays import ImageF, Layer, Size
 from derain.rain.augment import AUGMENT
+from derain.rain.editing import EDITING, edited, saved
 from derain.rain.noise import line_kernel
 from derain.rain.ranges import Draw, Integers, LogUniform, Normal, Ranges, Uniform, constant
-from derain.rain.realistic import REAL, ambient, jpeg, weather
+from derain.rain.realistic import REAL, ambient, weather
 from derain.rain.streaks import Profile, StreakGroup, Streaks
 from derain.rain.window import Window, smooth_field
 
@@ -52,7 +53,7 @@ PHOTO: Ranges = {
     "spread": LogUniform(0.2, 5),
     "length": LogUniform(6, 70),
     "width": LogUniform(0.9, 2.6),
-    "peak": LogUniform(0.05, 0.6),
+    "peak": LogUniform(0.05, 0.95),
     "dash_probability": constant(0.15),
     "dash_aspect": Uniform(1, 4),  # length / width of a short dash
     "defocus": Uniform(0, 0.7),  # in widths
@@ -96,15 +97,12 @@ PHOTO: Ranges = {
     "resize_probability": constant(0.25),
     "resize": LogUniform(0.3, 1),
     "sensor_noise": Uniform(0, 0.018),
-    "sharpen_probability": constant(0.4),
-    "sharpen": Uniform(0.1, 0.9),
-    "jpeg_probability": constant(0.6),
-    "jpeg_quality": Integers(45, 97),
+    **EDITING,
 }
 FINE: Ranges = {**PHOTO, "zoom": LogUniform(0.7, 1.5)}
 MEDIUM: Ranges = {**PHOTO, "zoom": LogUniform(1.5, 3.2)}
 COARSE: Ranges = {**PHOTO, "zoom": LogUniform(3.2, 7)}
-NIGHT: Ranges = {**PHOTO, "night_probability": constant(1.0), "peak": LogUniform(0.1, 0.8)}
+NIGHT: Ranges = {**PHOTO, "night_probability": constant(1.0), "peak": LogUniform(0.1, 0.95)}
 
 CAPTURE = 4096  # px, the longest side that an image is enlarged to for its capture
 
@@ -141,12 +139,8 @@ def photographed(
     noise *= np.sqrt(np.maximum(hazy, np.float32(0.05)))
     clean, rainy = (_resized(np.clip(x + noise, 0, 1), window.size) for x in (hazy, rainy))
     rain = _resized(rain[..., None], window.size)[..., 0]
-    if draw.chance("sharpen_probability"):
-        amount = draw("sharpen")
-        clean, rainy = sharpened(clean, amount), sharpened(rainy, amount)
-    if draw.chance("jpeg_probability"):
-        rainy = jpeg(rainy, int(draw("jpeg_quality")))
-    return rainy, clean, rain
+    rainy, clean = edited((rainy, clean), draw)
+    return saved(rainy, draw), clean, rain
 
 
 def rain_layer(
@@ -281,12 +275,6 @@ def blended(hazy: ImageF, rain: Layer, draw: Draw, scale: float) -> ImageF:
     if kind < screen + add:
         return blending.add(hazy, rain * grey)
     return blending.over(hazy, rain, colour)
-
-
-def sharpened(image: ImageF, amount: float) -> ImageF:
-    """Unsharp masking as cameras and image editors do it: (H, W, C) in [0, 1]."""
-    blurred = cv2.GaussianBlur(image, (0, 0), 1.0).reshape(image.shape)
-    return np.clip(image + np.float32(amount) * (image - blurred), 0, 1)
 
 
 def _patches(key: str, window: Window, draw: Draw) -> Layer | np.float32:
