@@ -32,14 +32,20 @@ ZOOMS = (1, 2, 4, 7)
 SIZE = 640  # pixels
 
 
-def validation_sets(root: Path) -> dict[str, list[Pair]]:
-    """The kinds of pairs, by the name of their column."""
+def validation_pairs(root: Path) -> dict[str, list[Pair]]:
+    """The pairs that the recipe keeps for validation, by the folder of their source."""
     recipe = read_recipe(RECIPE)
     with tempfile.TemporaryDirectory() as cache:
         split = open_split(recipe, root, Path(cache))
     by_source: dict[str, list[Pair]] = {}
     for i in split.validation:
         by_source.setdefault(split.home[i][0], []).append(split.pairs[i])
+    return by_source
+
+
+def validation_sets(root: Path) -> dict[str, list[Pair]]:
+    """The kinds of pairs, by the name of their column."""
+    by_source = validation_pairs(root)
     large = [center_crop(pair, SIZE) for pair in by_source["backgrounds_large"]]
     sets: dict[str, list[Pair]] = {}
     for zoom in ZOOMS:
