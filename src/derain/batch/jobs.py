@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from derain.io import places
 from derain.io.clips import is_clip, is_clip_name
-from derain.io.formats import FORMATS
+from derain.io.formats import FORMATS, one_line
 from derain.io.pairs import is_image_name, list_images
+from derain.io.places import is_url, is_web
 
 SUFFIX = "_derained"
 PIPE = "-"
@@ -20,7 +22,7 @@ class Job:
     """One image or clip to restore."""
 
     source: str  # a path, a URL or "-"
-    target: Path | None  # None: standard output
+    target: Path | str | None  # a path; a URL as text; None: standard output
     clip: bool = False
 
 
@@ -37,32 +39,30 @@ class Outcome:
     frames: int = 1
 
 
-def is_url(source: str) -> bool:
-    """Whether a source is an http(s) address."""
-    return source.startswith(("http://", "https://"))
-
-
 def expand_inputs(
     inputs: Sequence[str], recursive: bool = False
-) -> Iterator[tuple[str, Path | None, str]]:
+) -> Iterator[tuple[str, str | None, str]]:
     """Expand files, folders, globs, URLs and "-".
 
     Yields:
         The source, the folder it was found in, and what is wrong with it, if anything is.
     """
+    deeper = "" if recursive else "; --recursive looks into its folders"
     for entry in inputs:
+        if is_url(entry) and not is_web(entry):
+            yield from _expand_url(entry, recursive, deeper)
+            continue
         path = Path(entry)
         # Unlike Path's methods these say False to names that the system does not allow.
         is_file, is_folder = os.path.isfile(entry), os.path.isdir(entry)  # noqa: PTH112, PTH113
-        if entry == PIPE or is_url(entry) or is_file:
+        if entry == PIPE or is_web(entry) or is_file:
             yield entry, None, ""
         elif is_folder:
             problems: list[str] = []
             found = sorted(list_images(path, recursive, problems.append, is_restored_name))
-            yield from ((str(f), path, "") for f in found)
+            yield from ((str(f), entry, "") for f in found)
             yield from ((entry, None, problem) for problem in problems)
             if not found and not problems:
-                deeper = "" if recursive else "; --recursive looks into its folders"
                 yield entry, None, f"{entry}: no images or clips in this folder{deeper}"
         elif glob.has_magic(entry):
             # Path.glob takes no absolute pattern.
@@ -73,6 +73,32 @@ def expand_inputs(
                 yield entry, None, f"{entry}: nothing matches"
         else:
             yield entry, None, f"{entry or repr(entry)}: no such file or folder"
+
+
+def _expand_url(place: str, recursive: bool, deeper: str) -> Iterator[tuple[str, str | None, str]]:
+    try:
+        kind = places.kind_of(place)
+        if kind == "file":
+            yield place, None, ""
+        elif kind == "folder":
+            found = False
+            for file in places.list_files(place, recursive):
+                if is_image_name(file.name) and not is_hidden(file.name):
+                    found = True
+                    inside = places.is_inside(file.name)
+                    url = f"{place.rstrip('/')}/{file.name}"
+                    yield url, place, "" if inside else f"{url}: its name leads out of the folder"
+            if not found:
+                yield place, None, f"{place}: no images in this folder{deeper}"
+        else:
+            yield place, None, f"{place}: no such file or folder"
+    except OSError as error:
+        yield place, None, one_line(error)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file's name says that it is not meant to be seen."""
+    return name.rpartition("/")[2].startswith(".")
 
 
 def plan(
@@ -105,19 +131,26 @@ def plan(
     into_file = out is not None and len(found) == 1 and found[0][1] is None and is_file_name(out)
     jobs: list[Job] = []
     failed: list[Outcome] = []
-    taken: dict[Path | None, str] = {}
+    taken: dict[Path | str | None, str] = {}
     for source, root, problem in found:
         clip = not problem and source != PIPE and not is_url(source) and is_clip(Path(source))
+        if out and is_web(out):
+            problem = f"{out}: an address of the web cannot be written to"
+        elif clip and out and is_url(out):
+            problem = f"{source}: clips are written to files of this machine"
+        elif is_url(source) and is_clip_name(source):
+            problem = f"{source}: clips are read from files of this machine; copy it first"
         if clip and out == PIPE:
             problem = f"{source}: a clip goes to a file, not to standard output"
         if out == PIPE or (beside and source == PIPE):
             target = None
         elif into_file:
-            target = Path(str(out))
+            target = out if is_url(str(out)) else Path(str(out))
         else:
             name = Path(source_name(source))
             ending = ending_of(format) if format and not clip else name.suffix
-            target = folder_for(source, root, out) / f"{name.stem}{suffix}{ending}"
+            folder, name = folder_for(source, root, out), f"{name.stem}{suffix}{ending}"
+            target = folder / name if isinstance(folder, Path) else f"{folder}/{name}"
         if not problem and target in taken:
             place = target or "standard output"
             problem = f"{source}: {taken[target]} becomes {place} too; choose another -o for one"
@@ -130,12 +163,15 @@ def plan(
     return jobs, failed
 
 
-def is_result(source: str, root: Path, out: str | None, suffix: str) -> bool:
+def is_result(source: str, root: str, out: str | None, suffix: str) -> bool:
     """Whether an image found in the folder ``root`` is the result of an earlier run."""
     if out is None:
         return suffix != "" and Path(source).stem.endswith(suffix)
+    if is_url(source) or is_url(out):
+        inside = out.rstrip("/")
+        return inside != root.rstrip("/") and source.startswith(f"{inside}/")
     inside = Path(out).resolve()
-    return inside != root.resolve() and Path(source).resolve().is_relative_to(inside)
+    return inside != Path(root).resolve() and Path(source).resolve().is_relative_to(inside)
 
 
 def is_restored_name(name: str) -> bool:
@@ -154,17 +190,28 @@ def is_file_name(out: str) -> bool:
     return known and not Path(out).is_dir()
 
 
-def folder_for(source: str, root: Path | None, out: str | None) -> Path:
-    """Beside the source, or under ``out`` where the source lies under ``root``."""
+def folder_for(source: str, root: str | None, out: str | None) -> Path | str:
+    """Beside the source, or under ``out`` where the source lies under ``root``; URLs as text."""
+    remote = is_url(source) and not is_web(source)
     if out is None:
+        if remote:
+            return source.rpartition("/")[0]
         return Path() if is_url(source) else Path(source).parent
-    return Path(out) / (Path(source).parent.relative_to(root) if root else Path())
+    if not root:
+        inside = ""
+    elif remote:
+        inside = source[len(root.rstrip("/")) + 1 :].rpartition("/")[0]
+    else:
+        inside = Path(source).parent.relative_to(root).as_posix()
+    if is_url(out):
+        return "/".join(part for part in (out.rstrip("/"), inside) if part not in ("", "."))
+    return Path(out) / inside
 
 
 def source_name(source: str) -> str:
     """The file name of a path or URL."""
     if source == PIPE:
         return "image.png"
-    if is_url(source):
+    if is_web(source):
         return Path(urllib.parse.unquote(urllib.parse.urlparse(source).path)).name or "image.jpg"
     return Path(source).name

@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from derain.batch.image import BatchSettings, restore_data
-from derain.batch.jobs import PIPE, Job, Outcome, is_url
+from derain.batch.jobs import PIPE, Job, Outcome
+from derain.io import places
 from derain.io.atomic import write_atomically
 from derain.io.download import download
 from derain.io.formats import MAX_PIXELS, ImageError, one_line
-from derain.io.gate import read_file, read_stream
+from derain.io.gate import read_place, read_stream
 from derain.restore import Restorer
 
 EXISTS = "{}: exists already; --overwrite or --skip-existing"
@@ -27,10 +28,10 @@ def read_source(source: str, max_pixels: int = MAX_PIXELS) -> bytes:
     Raises:
         ImageError: It cannot be read, or sends more than an image can need; names it.
     """
-    if is_url(source):
+    if places.is_web(source):
         return download(source)
     if source != PIPE:
-        return read_file(Path(source), max_pixels)
+        return read_place(source, max_pixels)
     if sys.stdin is None:
         raise ImageError("standard input is closed")
     return read_stream(sys.stdin.buffer, "standard input", max_pixels)
@@ -66,22 +67,29 @@ class Results:
         self._written: set[tuple[int, int]] = set()  # device and number of each file
         self._lock = threading.Lock()
 
-    def write(self, target: Path, data: bytes) -> None:
+    def write(self, target: Path | str, data: bytes) -> None:
         """Write a result whole.
 
         Raises:
             ValueError: The file is a result of this run, or may not be replaced; names it.
             OSError: Writing failed; nothing is half-written.
         """
+        if isinstance(target, str):  # at a URL, where no two names stand for one file
+            self.check(target)
+            places.write(target, data)
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
         with self._lock:
             self.check(target)
             write_atomically(target, data)
             self._written.add(_identity(target))
 
-    def check(self, target: Path) -> None:
+    def check(self, target: Path | str) -> None:
         """Raise ValueError if a result may not be written there; names it."""
-        if target.exists():
+        if isinstance(target, str):
+            if not self.overwrite and places.exists(target):
+                raise ValueError(EXISTS.format(target))
+        elif target.exists():
             if _identity(target) in self._written:
                 raise ValueError(f"{target}: is the file of an earlier result of this run")
             if not self.overwrite:
@@ -113,7 +121,7 @@ def restore_one(
         OSError: Reading or writing failed.
     """
     start = time.perf_counter()
-    if job.target is not None and job.target.exists():
+    if job.target is not None and places.exists(str(job.target)):
         if settings.skip_existing:
             return Outcome(job, "skipped")
         if not settings.overwrite:
@@ -126,7 +134,7 @@ def restore_one(
             raise Cancelled
 
     # The format follows from the target's name; in a pipe it is the one asked for.
-    format = settings.format if job.target is None else job.target.suffix
+    format = settings.format if job.target is None else Path(job.target).suffix
     result = restore_data(  # which frees the file's bytes once they are decoded
         read_source(job.source, settings.max_pixels), job.source, restorer, settings, format, cancel
     )
@@ -155,7 +163,7 @@ def restore_clip(
             settings.on_frame(job, progress.done, progress.total)
 
     start = time.perf_counter()
-    assert job.target is not None
+    assert isinstance(job.target, Path)
     results.check(job.target)
     how = video.VideoSettings(
         settings.codec,

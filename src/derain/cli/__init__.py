@@ -51,6 +51,10 @@ EXTRAS = {
     "python_multipart": "serve",
     "prometheus_client": "serve",
     "httpx": "client",
+    "fsspec": "cloud",
+    "s3fs": "cloud",
+    "ray": "scale",
+    "pyarrow": "scale",
 }
 
 

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 def restore(
     inputs: Annotated[
         list[str],
-        typer.Argument(help="Files, folders, globs, http(s) addresses, or - for standard input."),
+        typer.Argument(
+            help="Files, folders, globs, URLs such as s3://bucket/images, or - for standard input."
+        ),
     ],
     out: Annotated[
         str | None,
         typer.Option(
-            "-o", "--out", help="Write to this file or folder, or to standard output with -."
+            "-o", "--out", help="Write to this file, folder or URL, or to standard output with -."
         ),
     ] = None,
     recursive: Annotated[

@@ -102,6 +102,8 @@ class OpenVINOEngine:
         config = {"INFERENCE_PRECISION_HINT": self.precision, "PERFORMANCE_HINT": "LATENCY"}
         if threads:
             config["INFERENCE_NUM_THREADS"] = str(threads)
+            # Else the threads of every process sit on the same first cores.
+            config["ENABLE_CPU_PINNING"] = "NO"
         try:
             self.compiled = core().compile_model(model, "CPU", config)
         except (RuntimeError, UnicodeDecodeError) as error:  # it may quote a damaged file

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from derain.io import places
 from derain.io.formats import MAX_LENGTH, MAX_PIXELS, ImageError, one_line
 from derain.io.header import (
     CUT,
@@ -77,13 +78,34 @@ def read_file(path: Path, max_pixels: int = MAX_PIXELS) -> bytes:
     Raises:
         ImageError: It cannot be read, or is too large; names it.
     """
-    limit = _most_bytes(max_pixels)
+    limit = most_bytes(max_pixels)
     try:
         if path.stat().st_size <= limit:
             return path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path}: {error.strerror or one_line(error)}") from None
-    raise ImageError(f"{path}: larger than an image of {max_pixels / 1e6:g} megapixels can be")
+    raise ImageError(f"{path}: {_too_large(max_pixels)}")
+
+
+def read_place(place: str, max_pixels: int = MAX_PIXELS, size: int | None = None) -> bytes:
+    """The bytes of an image file at a path or URL, as ``read_file``.
+
+    Args:
+        place: A path, or a URL as of `derain.io.places`.
+        max_pixels: As in ``read_file``.
+        size: Bytes of the file where a listing has told them.
+
+    Raises:
+        ImageError: It cannot be read, or is too large; names it.
+    """
+    if path := places.local_path(place):
+        return read_file(path, max_pixels)
+    try:
+        if (places.size_of(place) if size is None else size) <= most_bytes(max_pixels):
+            return places.read(place)
+    except OSError as error:
+        raise ImageError(one_line(error)) from None
+    raise ImageError(f"{place}: {_too_large(max_pixels)}")
 
 
 def read_stream(file: BinaryIO, name: str, max_pixels: int = MAX_PIXELS) -> bytes:
@@ -92,20 +114,23 @@ def read_stream(file: BinaryIO, name: str, max_pixels: int = MAX_PIXELS) -> byte
     Raises:
         ImageError: It is too large; names it.
     """
-    limit, size = _most_bytes(max_pixels), 0
+    limit, size = most_bytes(max_pixels), 0
     parts: list[bytes] = []
     while part := file.read(1 << 20):  # a larger read would take its memory at once
         parts.append(part)
         size += len(part)
         if size > limit:
-            text = f"larger than an image of {max_pixels / 1e6:g} megapixels can be"
-            raise ImageError(f"{name}: {text}")
+            raise ImageError(f"{name}: {_too_large(max_pixels)}")
     return b"".join(parts)
 
 
-def _most_bytes(max_pixels: int) -> int:
+def most_bytes(max_pixels: int) -> int:
     """Of an image file: 16 bits and four channels, not compressed, and metadata."""
     return 8 * max_pixels + 4 * MAX_METADATA
+
+
+def _too_large(max_pixels: int) -> str:
+    return f"larger than an image of {max_pixels / 1e6:g} megapixels can be"
 
 
 def inspect_image(path: Path, max_pixels: int = MAX_PIXELS) -> Header:
