@@ -44,9 +44,9 @@ Change = Callable[[dict[str, Any]], None]  # of a record's fields, in place
 
 def originals(folder: Path) -> dict[str, Path]:
     """Write one small model of every kind that commands take; suffix -> file."""
-    import openvino
     import torch
 
+    from derain.engines.untracked import openvino
     from derain.models import build
     from derain.training.checkpoint import save_checkpoint
     from derain.weights.files import describe, save_weights

@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "restore": {"engines", "io", "memory", "scales", "tile_budget", "tiles", "weights"},
     "video": {"io", "restore"},
     "batch": {"io", "restore", "video"},
-    "serve": {"batch", "io", "restore", "scales", "weights"},
+    "serve": {"batch", "io", "restore", "scales", "video", "weights"},
     "client": set(),
     "export": {"engines", "graph", "models", "weights"},
     "benchmark": {"engines", "export", "io", "models", "restore", "weights"},

@@ -42,14 +42,14 @@ class ServerProblem(Exception):
 
 
 class ServerEvent(NamedTuple):
-    """Something that happened to a job: queued, running, tile, done or failed."""
+    """Something that happened to a job: queued, running, tile, frame, done or failed."""
 
     name: str
     data: dict[str, Any]
 
 
 class RemoteJob:
-    """An image in the queue of a server.
+    """An image or a clip in the queue of a server.
 
     Args:
         client: The connection to the server.
@@ -85,10 +85,31 @@ class RemoteJob:
         Raises:
             ServerProblem: The job failed.
         """
+        self._finish()
+        return self._client.request("GET", f"{self._path}/result").content
+
+    def save(self, path: str | Path) -> None:
+        """Wait for the end, and write the result to a file, which is whole or not there.
+
+        Raises:
+            ServerProblem: The job failed.
+            OSError: The file cannot be written.
+        """
+        self._finish()
+        path = Path(path)
+        partial = path.with_name(f".{secrets.token_hex(8)}.partial")
+        try:
+            with partial.open("xb") as file:
+                for chunk in self._client.fetch(f"{self._path}/result"):
+                    file.write(chunk)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _finish(self) -> None:
         for event in self.events():
             if event.name == "failed":
                 raise ServerProblem(event.data)
-        return self._client.request("GET", f"{self._path}/result").content
 
     def cancel(self) -> None:
         """End the job, or forget its result."""
@@ -176,7 +197,10 @@ class Client:
         scales: str = "auto",
         rain_layer: bool = False,
     ) -> RemoteJob:
-        """Put an image into the queue. Arguments and errors as of `restore`."""
+        """Put an image or a clip into the queue.
+
+        Arguments and errors as of `restore`; a clip takes neither `format` nor `rain_layer`.
+        """
         options = _query(model, strength, format, scales, rain_layer)
         return RemoteJob(self, self._send("/v1/jobs", image, options).json())
 
@@ -202,6 +226,18 @@ class Client:
             if response.status_code != 429 or time.monotonic() + pause > end:
                 raise _problem(response)
             time.sleep(pause)
+
+    def fetch(self, path: str) -> Iterator[bytes]:
+        """The body of an answer, piece by piece.
+
+        Raises:
+            ServerProblem: The answer is a problem.
+        """
+        with self._http.stream("GET", path) as response:
+            if not response.is_success:
+                response.read()
+                raise _problem(response)
+            yield from response.iter_bytes()
 
     def stream(self, path: str, last: str = "") -> Iterator[tuple[str, ServerEvent]]:
         """Server-sent events with their numbers, those after `last`."""

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from derain.engines.untracked import openvino
 from derain.models.cost import cost
 from derain.models.dcsfn import (
     CELLS,
@@ -276,7 +277,6 @@ def test_a_wrong_argument_is_named_with_what_is_allowed(field, value, allowed):
 
 @pytest.mark.slow
 def test_exported_graph_agrees_in_openvino_at_every_size_it_allows(tmp_path):
-    openvino = pytest.importorskip("openvino")
     pytest.importorskip("onnxscript")
     network = excite(tiny(blocks=1, scales=2, width=3)).fold()
     multiple = network.size_multiple

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from derain.engines.untracked import openvino
 from derain.models.cost import cost
 from derain.models.mh2fnet import MH2FNet, MH2FNetConfig
 

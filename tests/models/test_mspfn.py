@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
+from derain.engines.untracked import openvino
 from derain.models import MODELS, build
 from derain.models.mspfn import (
     MSPFN,

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-import openvino
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from derain.engines.untracked import openvino
 from derain.models.cost import cost
 from derain.models.nafnet import ChannelNorm, NAFBlock, NAFNet, NAFNetConfig
 

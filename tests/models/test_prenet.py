@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from derain.engines.untracked import openvino
 from derain.metrics import psnr
 from derain.models.cost import cost
 from derain.models.prenet import PReNet, PReNetConfig
@@ -151,7 +152,6 @@ def test_a_wrong_argument_is_named_with_what_is_allowed(field, value, allowed):
 
 @pytest.mark.slow
 def test_exported_graph_agrees_in_openvino_at_every_size(tmp_path):
-    openvino = pytest.importorskip("openvino")
     pytest.importorskip("onnxscript")
     network = tiny()
     rows, columns = (torch.export.Dim(name, min=1, max=4096) for name in ("h", "w"))

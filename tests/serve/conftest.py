@@ -22,8 +22,10 @@ httpx = pytest.importorskip("httpx", reason='needs pip install "derain[client]"'
 LIMITED = """
 import json, sys
 from derain.serve.server import serve
-from derain.serve.settings import Limits, Settings
-settings = Settings(limits=Limits(**json.loads(sys.argv[1])))
+from derain.serve.settings import ClipLimits, Limits, Settings
+limits = json.loads(sys.argv[1])
+limits["clip"] = ClipLimits(**limits.get("clip", {}))
+settings = Settings(limits=Limits(**limits))
 serve(settings, port=0, on_start=lambda a, l: print("serving on", a, file=sys.stderr, flush=True))
 """
 
@@ -42,7 +44,7 @@ class Running:
         return self.process.wait(30)
 
 
-def launch(*arguments: str, limits: dict[str, float] | None = None) -> Running:
+def launch(*arguments: str, limits: dict[str, Any] | None = None) -> Running:
     """Start a server, and wait until it takes images."""
     command = ["-m", "derain", "serve", "--port", "0", "--no-open", *arguments]
     if limits is not None:
@@ -69,7 +71,7 @@ def start() -> Iterator[Callable[..., Running]]:
     """Start servers that end with the test."""
     started: list[Running] = []
 
-    def run(*arguments: str, limits: dict[str, float] | None = None) -> Running:
+    def run(*arguments: str, limits: dict[str, Any] | None = None) -> Running:
         started.append(launch(*arguments, limits=limits))
         return started[-1]
 

@@ -56,8 +56,8 @@ DROP = """(files) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+@pytest.fixture(scope="module", name="browser")
+def browser_fixture() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
@@ -66,8 +66,8 @@ def browser() -> Iterator[Browser]:
 Visit = Callable[..., Page]
 
 
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Visit]:
+@pytest.fixture(name="visit")
+def visit_fixture(browser: Browser) -> Iterator[Visit]:
     """Open the page of a server; every script error on it fails the test."""
     contexts = []
     errors: list[str] = []
@@ -96,8 +96,8 @@ def visit(browser: Browser) -> Iterator[Visit]:
     assert errors == []
 
 
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+@pytest.fixture(scope="module", name="axe")
+def axe_fixture(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The source of axe-core, out of npm's registry."""
     npm, folder = shutil.which("npm"), tmp_path_factory.mktemp("axe")
     if npm is None:
@@ -127,7 +127,9 @@ def wait_for(page: Page, name: str, state: str) -> Locator:
 
 def look_at(page: Page, name: str) -> None:
     row(page, name).locator(".pick").click()
-    expect(page.locator("#viewer[data-shown=yes] .before")).to_be_visible()
+    expect(
+        page.locator("#viewer[data-shown=yes] .layer :is(img, video).before:visible")
+    ).to_be_visible()
 
 
 def download(page: Page, button: str) -> tuple[str, bytes]:
@@ -233,9 +235,18 @@ def test_both_sides_show_their_image_and_strength_blends_them(
     expected = change[40:-40, 60:-60].mean()
     assert expected > 10
     assert (before - after).mean() == pytest.approx(expected, rel=0.1)
-    page.get_by_label("Strength").fill("60")
-    blend = 0.6 * after + 0.4 * before
-    assert np.abs(seen(page) - blend).mean() < 1.5
+    for percent in (60, 150, 105):
+        page.get_by_label("Strength").fill(str(percent))
+        if percent > 100:
+            canvas = page.locator(".beyond")
+            expect(canvas).to_be_visible()
+            expect(canvas).to_have_attribute("data-strength", str(percent))
+        else:
+            expect(page.locator(".beyond")).to_be_hidden()
+        blend = np.clip(before + percent / 100 * (after - before), 0, 255)
+        assert np.abs(seen(page) - blend).mean() < 1.5, percent
+    above = np.clip(before + 1.5 * (after - before), 0, 255)
+    assert np.abs(above - after).mean() > 3  # which a slider that ends at 100 % would not show
 
 
 def test_strength_is_seen_at_once_and_downloaded_as_restore_writes_it(
@@ -250,7 +261,10 @@ def test_strength_is_seen_at_once_and_downloaded_as_restore_writes_it(
     page.get_by_label("Strength").focus()
     for _ in range(8):
         page.keyboard.press("ArrowLeft")
-    expect(page.locator(".after")).to_have_css("opacity", "0.6")
+    expect(page.locator("img.after")).to_have_css("opacity", "0.6")
+    assert download(page, ".save")[1] == (tmp_path / "a_derained.jpg").read_bytes()
+    derain("restore", tmp_path / "a.jpg", "--strength", 1.3, "--overwrite")
+    page.get_by_label("Strength").fill("130")
     assert download(page, ".save")[1] == (tmp_path / "a_derained.jpg").read_bytes()
     page.get_by_label("Model").select_option("mspfn-lite")
     expect(page.locator("#about")).to_contain_text("MSPFN")
@@ -275,7 +289,7 @@ def test_the_slider_follows_mouse_and_keys(server: Running, visit: Visit) -> Non
         return (line["x"] + 1 - box["x"]) / box["width"]
 
     def zoomed() -> float:
-        image = page.locator(".before").bounding_box()
+        image = page.locator("img.before").bounding_box()
         assert image
         return image["width"] / box["width"]
 
@@ -292,9 +306,9 @@ def test_the_slider_follows_mouse_and_keys(server: Running, visit: Visit) -> Non
 
     page.keyboard.press("+")
     assert zoomed() == pytest.approx(2, abs=0.01)
-    before = page.locator(".before").bounding_box()
+    before = page.locator("img.before").bounding_box()
     page.keyboard.press("Shift+ArrowRight")
-    after = page.locator(".before").bounding_box()
+    after = page.locator("img.before").bounding_box()
     assert before
     assert after
     assert after["x"] - before["x"] == pytest.approx(-0.1 * box["width"], abs=1)
@@ -302,7 +316,7 @@ def test_the_slider_follows_mouse_and_keys(server: Running, visit: Visit) -> Non
     page.mouse.down()
     page.mouse.move(box["x"] + 0.7 * box["width"] + 30, middle + 20, steps=3)
     page.mouse.up()
-    panned = page.locator(".before").bounding_box()
+    panned = page.locator("img.before").bounding_box()
     assert panned
     assert panned["x"] - after["x"] == pytest.approx(30, abs=1)
     assert panned["y"] - after["y"] == pytest.approx(20, abs=1)
@@ -329,7 +343,7 @@ def test_what_cannot_be_done_is_said_and_the_rest_goes_on(server: Running, visit
         expect(page.locator(".retry")).to_be_hidden()
     wait_for(page, "scan.tif", "done")
     look_at(page, "scan.tif")  # no browser shows TIFF: the server has drawn it
-    assert page.locator(".before").evaluate("i => [i.naturalWidth, i.naturalHeight]") == [80, 64]
+    assert page.locator("img.before").evaluate("i => [i.naturalWidth, i.naturalHeight]") == [80, 64]
     assert page.locator("#spoken").text_content()
 
 

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
-from openvino.frontend import FrontEnd, FrontEndManager
 
 from derain.engines.engine import Batch, check_result, image_size, require_one_each, require_size
+from derain.engines.untracked import openvino as ov
 from derain.weights.headers import read_record
 from derain.weights.record import Record
 
@@ -27,7 +26,7 @@ def core() -> ov.Core:
 
 
 @cache
-def frontend(suffix: str) -> FrontEnd:
+def frontend(suffix: str) -> ov.frontend.FrontEnd:
     """OpenVINO's parser of a kind of file; never released either, as its models use its code.
 
     One parser alone: ``Core.read_model`` hands what one cannot read to all others.
@@ -37,9 +36,9 @@ def frontend(suffix: str) -> FrontEnd:
 
 
 @cache
-def frontends() -> FrontEndManager:
+def frontends() -> ov.frontend.FrontEndManager:
     """OpenVINO's parsers."""
-    return FrontEndManager()
+    return ov.frontend.FrontEndManager()
 
 
 def read_model(path: Path) -> tuple[Any, Record]:

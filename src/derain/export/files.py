@@ -102,9 +102,8 @@ def save_graph(path: Path, model: onnx.ModelProto, record: Record, precision: st
     if path.suffix == ".onnx":
         path.write_bytes(model.SerializeToString())
         return
-    import openvino
-
     from derain.engines.openvino import core
+    from derain.engines.untracked import openvino
 
     graph = core().read_model(io.BytesIO(model.SerializeToString()))
     openvino.save_model(graph, path, compress_to_fp16=False)  # it would be f16 unasked

@@ -11,17 +11,22 @@ SUFFIXES = (
     ".mpeg", ".flv", ".wmv", ".nut",
 )  # fmt: skip
 
-# The first bytes of containers. An ISO file (ftyp) may also be an AVIF or HEIC image.
-_CONTAINERS = re.compile(
-    rb"....(?:ftyp(?!avi[fs]|hei[cfmsx]|hev[cmsx]|mif1|msf1)|moov|mdat|free|skip|wide)"
-    rb"|\x1a\x45\xdf\xa3"  # Matroska, WebM
-    rb"|RIFF....AVI "
-    rb"|FLV\x01"
-    rb"|nut/multimedia container\0"
-    rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11"  # ASF, WMV
-    rb"|\0\0\x01[\xba\xb3]"  # MPEG program stream
-    rb"|G.{187}G|.{4}G.{191}G",  # MPEG transport stream
-    re.DOTALL,
+# The first bytes of containers, and what a file of theirs is called. An ISO file (ftyp) may also be
+# an AVIF or HEIC image.
+_CONTAINERS = (
+    (rb"....ftypqt  ", ".mov"),
+    (
+        rb"....(?:ftyp(?!avi[fs]|hei[cfmsx]|hev[cmsx]|mif1|msf1)|moov|mdat|free|skip|wide)",
+        ".mp4",
+    ),
+    (rb"\x1a\x45\xdf\xa3.{0,60}\x42\x82.webm", ".webm"),
+    (rb"\x1a\x45\xdf\xa3", ".mkv"),
+    (rb"RIFF....AVI ", ".avi"),
+    (rb"FLV\x01", ".flv"),
+    (rb"nut/multimedia container\0", ".nut"),
+    (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", ".wmv"),
+    (rb"\0\0\x01[\xba\xb3]", ".mpg"),  # MPEG program stream
+    (rb"G.{187}G|.{4}G.{191}G", ".ts"),  # MPEG transport stream
 )
 HEAD = 400  # bytes that tell
 
@@ -29,6 +34,14 @@ HEAD = 400  # bytes that tell
 def is_clip_name(name: str) -> bool:
     """Whether a file's name ends as a clip's does."""
     return Path(name).suffix.lower() in SUFFIXES
+
+
+def clip_suffix(head: bytes) -> str | None:
+    """What a clip that begins with some bytes, `HEAD` of them, is called; None for no clip."""
+    for pattern, suffix in _CONTAINERS:
+        if re.match(pattern, head, re.DOTALL):
+            return suffix
+    return None
 
 
 def is_clip(path: Path) -> bool:
@@ -42,4 +55,4 @@ def is_clip(path: Path) -> bool:
             head = file.read(HEAD)
     except OSError as error:
         raise ImageError(f"{path}: {error.strerror}") from None
-    return bool(_CONTAINERS.match(head)) or is_clip_name(path.name)
+    return clip_suffix(head) is not None or is_clip_name(path.name)

@@ -9,6 +9,7 @@ from PIL import features
 
 from derain.io.formats import FORMATS
 from derain.serve import answers, pages
+from derain.serve.clips import can_do_clips
 from derain.serve.jobs import Client, JobOptions
 from derain.serve.problems import Problem
 from derain.serve.schemas import Accepted, JobState, Model, Models
@@ -17,11 +18,18 @@ from derain.serve.upload import receive
 
 IMAGE: dict[str, Any] = {"requestBody": {"content": {"image/*": {}, "multipart/form-data": {}}}}
 RESULT: dict[int | str, dict[str, Any]] = {200: {"content": {"image/*": {}}}}
+FILE: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": {"image/*": {}, "video/*": {}}}
+    for status, text in ((200, "all of it"), (206, "the part that was asked for"))
+}
+UPLOAD: dict[str, Any] = {
+    "requestBody": {"content": {"image/*": {}, "video/*": {}, "multipart/form-data": {}}}
+}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": {"application/problem+json": {}}}
     for status, text in (
         (413, "too large"), (415, "no image"), (422, "damaged image or impossible option"),
-        (429, "busy"), (503, "stopping"),
+        (429, "busy"), (503, "stopping"), (507, "disk full"),
     )
 }  # fmt: skip
 
@@ -114,7 +122,13 @@ async def list_models(site: ThisSite) -> Models:
         models=site.models,
         limits={"bytes": limits.bytes, "pixels": limits.pixels, "jobs": limits.jobs},
         formats={"read": [suffix.lstrip(".") for suffix in FORMATS], "write": writable()},
-        video=False,
+        clip_limits={
+            "bytes": limits.clip.bytes,
+            "pixels": limits.clip.pixels,
+            "frames": limits.clip.frames,
+            "seconds": limits.clip.seconds,
+        },
+        video=can_do_clips(),
     )
 
 
@@ -135,16 +149,22 @@ async def restore(
         result = job.outcome()
         return Response(result.read(), media_type=answers.media(job), headers=answers.about(job))
     finally:
-        site.service.forget(job)
+        site.service.shelf.forget(job)
 
 
-@router.post("/v1/jobs", status_code=202, responses=PROBLEMS, openapi_extra=IMAGE)
+@router.post("/v1/jobs", status_code=202, responses=PROBLEMS, openapi_extra=UPLOAD)
 async def submit(
     request: Request, response: Response, site: ThisSite, client: ThisClient, options: Options
 ) -> Accepted:
-    """Put an image into the queue, and answer where its events and its result will be."""
-    async with receive(request, site.service, client) as upload:
-        job = site.service.submit(client, options, upload.held, upload.name)
+    """Put an image or a clip into the queue, and answer where its events and result will be.
+
+    A clip keeps its container, its sound and all else, so it takes neither `format` nor
+    `rain_layer`.
+    """
+    async with receive(request, site.service, client, clips=True) as upload:
+        if upload.clip and (options.format or options.rain_layer):
+            raise Problem("bad-option", "format and rain_layer are for images alone.")
+        job = site.service.submit(client, options, upload.held, upload.name, upload.clip)
     path = f"/v1/jobs/{job.id}"
     response.headers["Location"] = path
     position = job.events[-1].data["position"]
@@ -154,21 +174,22 @@ async def submit(
 @router.get("/v1/jobs/{key}", responses={404: {"description": "no such job"}})
 async def state(key: str, site: ThisSite) -> JobState:
     """Say how far a job is."""
-    job = site.service.find(key)
+    job = site.service.shelf.find(key)
     last = job.events[-1]
     return JobState(id=job.id, state=job.state, event=last.name, data=last.data)
 
 
 @router.get("/v1/jobs/{key}/events", response_class=StreamingResponse)
 async def events(key: str, request: Request, site: ThisSite) -> StreamingResponse:
-    """Follow a job by server-sent events: queued, running, tile, done, failed.
+    """Follow a job by server-sent events: queued, running, tile, frame, done, failed.
 
-    All events are sent from the first on, or from the one after `Last-Event-ID`. A job whose
-    followers have all gone for half a minute is cancelled.
+    All events are sent from the first on, or from the one after `Last-Event-ID`; of a clip's frames
+    only the last, with the seconds that are left. A job whose followers have all gone for half a
+    minute is cancelled.
     """
     last = request.headers.get("last-event-id", "")
     first = int(last) + 1 if last.isascii() and last.isdigit() and len(last) < 9 else 0
-    stream = answers.server_sent(site.service.find(key), first)
+    stream = answers.server_sent(site.service.shelf.find(key), first)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
@@ -176,21 +197,19 @@ async def events(key: str, request: Request, site: ThisSite) -> StreamingRespons
 @router.get(
     "/v1/jobs/{key}/result",
     response_class=StreamingResponse,
-    responses=RESULT | {409: {"description": "not finished"}},
+    responses=FILE | {409: {"description": "not finished"}, 416: {"description": "no such part"}},
 )
-async def result(key: str, site: ThisSite) -> StreamingResponse:
-    """Fetch the result of a job that is done."""
-    job = site.service.find(key)
-    headers = {"Content-Length": str(job.outcome().size), **answers.about(job)}
-    return StreamingResponse(answers.fetched(job), media_type=answers.media(job), headers=headers)
+async def result(key: str, request: Request, site: ThisSite) -> StreamingResponse:
+    """Fetch the result of a job that is done, or the part that `Range` asks for."""
+    return answers.file(request, site.service.shelf.find(key))
 
 
 @router.delete("/v1/jobs/{key}", status_code=204)
 async def delete(key: str, site: ThisSite) -> None:
     """Cancel a job, or forget its result."""
-    job = site.service.find(key)
+    job = site.service.shelf.find(key)
     await site.service.cancel(job)
-    site.service.forget(job)
+    site.service.shelf.forget(job)
 
 
 @router.get("/healthz")

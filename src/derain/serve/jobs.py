@@ -1,6 +1,7 @@
-"""Jobs: one image each, from its upload to its result, and all that happens in between."""
+"""Jobs: one image or clip each, from its upload to its result, and all that happens in between."""
 
 import asyncio
+import errno
 import secrets
 import tempfile
 import time
@@ -12,6 +13,8 @@ from derain.serve.problems import Problem
 
 IN_MEMORY = 1 << 20  # bytes; larger uploads and results go to a file without a name
 CHUNK = 1 << 16  # bytes of an answer at a time
+PROGRESS = ("tile", "frame")  # events
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Client(NamedTuple):
@@ -24,8 +27,9 @@ class Client(NamedTuple):
 class Event(NamedTuple):
     """Something that happened to a job."""
 
-    name: str  # "queued", "running", "tile", "done" or "failed"
+    name: str  # "queued", "running", "tile", "frame", "done" or "failed"
     data: dict[str, Any]
+    number: int
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,17 @@ class Held:
         self.size = 0
 
     def write(self, data: bytes) -> None:
-        """Append."""
-        self._file.write(data)
+        """Append.
+
+        Raises:
+            Problem: The disk is full.
+        """
+        try:
+            self._file.write(data)
+        except OSError as error:
+            if error.errno in FULL:
+                raise no_space() from None
+            raise
         self.size += len(data)
 
     def read(self) -> bytes:
@@ -59,11 +72,19 @@ class Held:
         self._file.seek(0)
         return self._file.read()
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """All of it, in pieces; several clients may read at once."""
-        for start in range(0, self.size, CHUNK):
+    def head(self, size: int) -> bytes:
+        """Its first bytes."""
+        self._file.seek(0)
+        found = self._file.read(size)
+        self._file.seek(self.size)
+        return found
+
+    async def chunks(self, first: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
+        """All of it or the bytes from `first` to before `end`; several clients may read at once."""
+        end = self.size if end is None else end
+        for start in range(first, end, CHUNK):
             self._file.seek(start)
-            yield self._file.read(CHUNK)
+            yield self._file.read(min(CHUNK, end - start))
 
     def close(self) -> None:
         """Forget the bytes."""
@@ -71,19 +92,28 @@ class Held:
         self.size = 0
 
 
+def no_space() -> Problem:
+    """What clients are told where the disk is full."""
+    return Problem("no-space", "Nothing of it was kept; free some space and send it again.")
+
+
 class Job:
-    """One image and what becomes of it.
+    """One image or clip and what becomes of it.
 
     Args:
         client: Who sent it.
         options: What the client asks for.
-        upload: The image file; the job closes it.
+        upload: The file; the job closes it.
         name: What the client calls it; empty if it does not say.
+        reserved: Bytes that are kept free for a clip's result; 0 for an image.
     """
 
-    def __init__(self, client: Client, options: JobOptions, upload: Held, name: str = "") -> None:
+    def __init__(
+        self, client: Client, options: JobOptions, upload: Held, name: str = "", reserved: int = 0
+    ) -> None:
         self.id = secrets.token_urlsafe(18)
         self.client, self.options, self.upload, self.name = client, options, upload, name
+        self.reserved, self.clip = reserved, reserved > 0
         self.events: list[Event] = []
         self.result: Held | None = None
         self.problem: Problem | None = None
@@ -98,13 +128,14 @@ class Job:
     @property
     def state(self) -> str:
         """``queued``, ``running``, ``done`` or ``failed``."""
-        names = [event.name for event in self.events if event.name != "tile"]
+        names = [event.name for event in self.events if event.name not in PROGRESS]
         return names[-1] if names else "queued"
 
     @property
     def held(self) -> int:
         """Bytes that the server holds for it."""
-        return self.upload.size + (self.result.size if self.result else 0)
+        result = self.result.size if self.result else 0
+        return self.upload.size + max(result, self.reserved)
 
     def outcome(self) -> Held:
         """The result.
@@ -114,47 +145,63 @@ class Job:
         """
         if self.problem:
             raise self.problem
-        if self.result is None:
+        if self.result is None or self.finished is None:
             raise Problem("not-finished", f"It is {self.state}; follow its events.")
         return self.result
 
     def tell(self, name: str, **data: Any) -> None:
-        """Note an event and wake who follows."""
-        self.events.append(Event(name, data))
+        """Note an event and wake who follows; of a clip's frames only the last is told again."""
+        number = self.events[-1].number + 1 if self.events else 0
+        if name == "frame" and self.events[-1].name == "frame":
+            self.events.pop()
+        self.events.append(Event(name, data, number))
         news, self._news = self._news, asyncio.Event()
         news.set()
 
     def move(self, position: int) -> None:
         """Note its place in the queue, if that is another than before."""
-        if not self.events or self.events[-1] != Event("queued", {"position": position}):
+        if not self.events or self.events[-1][:2] != ("queued", {"position": position}):
             self.tell("queued", position=position)
 
-    def succeed(self, data: bytes, facts: dict[str, Any]) -> None:
-        """Take the result."""
-        self.result = Held()
+    def keep(self, data: bytes) -> None:
+        """Take a part of the result.
+
+        Raises:
+            Problem: The disk is full, or it is more than was reserved.
+        """
+        self.result = self.result or Held()
+        if self.reserved and self.result.size + len(data) > self.reserved:
+            raise Problem("too-large", f"Its result has more than {self.reserved / 1e6:g} MB.")
         self.result.write(data)
+
+    def succeed(self, facts: dict[str, Any]) -> None:
+        """Its result is whole."""
         self._finish("done", facts)
 
     def fail(self, problem: Problem) -> None:
         """Take the reason why there is no result."""
         self.problem = problem
+        if self.result:
+            self.result.close()
+            self.result = None
         self._finish("failed", problem.document())
 
     def _finish(self, name: str, data: dict[str, Any]) -> None:
         self.upload.close()
+        self.reserved = 0
         self.finished = time.monotonic()
         self.tell(name, **data)
 
-    async def follow(self, first: int = 0) -> AsyncGenerator[tuple[int, Event], None]:
-        """Its events with their numbers, from one of them on until the last that there will be."""
+    async def follow(self, first: int = 0) -> AsyncGenerator[Event, None]:
+        """Its events from a number on until the last that there will be."""
         self.watchers += 1
         try:
             while True:
                 news = self._news
-                while first < len(self.events):
-                    yield first, self.events[first]
-                    first += 1
-                if self.finished is not None:
+                for event in [event for event in self.events if event.number >= first]:
+                    yield event
+                    first = event.number + 1
+                if self.finished is not None and self.events[-1].number < first:
                     return
                 await news.wait()
         finally:

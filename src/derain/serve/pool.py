@@ -6,11 +6,13 @@ import json
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from typing import Protocol
 
 from prometheus_client import Counter
 
 from derain.serve import frames
+from derain.serve.jobs import Held
 from derain.serve.settings import Settings
 
 BUFFER = 1 << 20  # bytes of a worker's output that wait to be read
@@ -19,7 +21,26 @@ PAUSE = 1.0  # seconds before a worker that died is replaced
 log = logging.getLogger(__name__)
 
 
-class WorkerProcess:
+class Runner(Protocol):
+    """What does jobs, in another process.
+
+    Attributes:
+        ready: Set while it takes them.
+    """
+
+    ready: asyncio.Event
+
+    def restore(
+        self, message: frames.Message, upload: Held
+    ) -> AsyncGenerator[tuple[frames.Message, bytes]]:
+        """Do a job, and yield what becomes of it; the last is done, failed, cancelled or died."""
+        ...
+
+    async def cancel(self, key: str) -> None:
+        """End a job."""
+
+
+class WorkerProcess(Runner):
     """One worker process, replaced whenever it dies.
 
     Args:
@@ -84,9 +105,10 @@ class WorkerProcess:
                 process.kill()
 
     async def restore(
-        self, message: frames.Message, data: bytes
-    ) -> AsyncIterator[tuple[frames.Message, bytes]]:
+        self, message: frames.Message, upload: Held
+    ) -> AsyncGenerator[tuple[frames.Message, bytes]]:
         """Give it an image, and yield what it says of it; ``died`` if it does."""
+        data = upload.read()
         answers = self._answers[message["id"]] = asyncio.Queue()
         try:
             if not await self._send({**message, "do": "restore"}, data):

@@ -21,6 +21,7 @@ class Models(BaseModel):
     default: str
     models: list[Model]
     limits: dict[str, int]
+    clip_limits: dict[str, float]
     formats: dict[str, list[str]]
     video: bool
 

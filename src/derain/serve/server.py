@@ -210,7 +210,7 @@ class Server(uvicorn.Server):
         if self.service.draining or not self.started:
             super().handle_exit(sig, frame)
             return
-        self.service.draining = True
+        self.service.begin_to_drain()
         loop = self.servers[0].get_loop()
         loop.call_soon_threadsafe(lambda: loop.create_task(self._drain()))
 

@@ -9,6 +9,24 @@ THREADS = 2
 
 
 @dataclass(frozen=True)
+class ClipLimits:
+    """What a clip may be; each runs in a process of its own, one at a time."""
+
+    bytes: int = 256_000_000  # of one upload
+    pixels: int = 9_000_000  # of one frame
+    frames: int = 9_000
+    seconds: float = 300.0  # that it plays
+    growth: int = 10  # times the upload: what is kept free for a result
+    least: int = 50_000_000  # bytes, and at least and at most so many
+    most: int = 400_000_000
+    patience: float = 600.0  # seconds without a frame after which it is given up
+
+    def reserved(self, upload: int) -> int:
+        """Bytes that the result of an upload may have."""
+        return min(max(self.growth * upload, self.least), self.most)
+
+
+@dataclass(frozen=True)
 class Limits:
     """What clients may ask for, and for how long the server waits for them."""
 
@@ -26,6 +44,12 @@ class Limits:
     rate: int = 20_000  # bytes per second that an upload must reach on average
     connections: int = 512
     drain: float = 10.0  # seconds that finished results wait for their clients after SIGTERM
+    clip: ClipLimits = field(default_factory=ClipLimits)
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest upload of any kind."""
+        return max(self.bytes, self.clip.bytes)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import { zip } from "./zip.js";
 // The usual endings; the first is written where an image came under another.
 const ENDINGS = {
   JPEG: ["jpg", "jpeg"], TIFF: ["tif", "tiff"], PPM: ["ppm", "pgm"], JPEG2000: ["jp2"],
+  MP4: ["mp4", "m4v", "3gp"], TS: ["ts", "mts", "m2ts"], MPG: ["mpg", "mpeg"],
 };
 
 /** photo.jpg -> photo_derained.jpg, as derain restore names it. */

@@ -1,5 +1,6 @@
 // Images as the browser can show them.
 
+import { isClip } from "./intake.js";
 import { restore } from "./server.js";
 
 /** Draw the middle of an image into a square canvas, or its ending where the browser cannot. */
@@ -8,7 +9,7 @@ export async function thumbnail(file, canvas) {
   const { width } = canvas;
   let image;
   try {
-    image = await createImageBitmap(file);
+    image = await createImageBitmap(isClip(file) ? await frame(file) : file);
   } catch {
     if (!file.name) return; // a result: the one of the image before stays
     Object.assign(context, { font: "600 26px system-ui", textAlign: "center", fillStyle: "#808890" });
@@ -38,7 +39,8 @@ export function original(item) { return address(item.file).catch(() => null); }
 export async function pair(item) {
   try {
     return await Promise.all([item.file, item.result.blob].map(address));
-  } catch {
+  } catch (error) {
+    if (item.clip) throw error;
     item.result.drawn ??= [drawn(item, 0), drawn(item, 1)];
     return Promise.all(item.result.drawn.map(async (blob) => address(await blob)));
   }
@@ -63,13 +65,32 @@ function address(blob) {
 }
 
 async function decode(blob) {
-  const image = new Image();
-  image.src = URL.createObjectURL(blob);
+  const address = URL.createObjectURL(blob);
   try {
-    await image.decode();
+    if (blob.type.startsWith("video/")) await firstFrame(address);
+    else await Object.assign(new Image(), { src: address }).decode();
   } catch (error) {
-    URL.revokeObjectURL(image.src);
+    URL.revokeObjectURL(address);
     throw error;
   }
-  return image.src;
+  return address;
+}
+
+function firstFrame(address) {
+  return new Promise((resolve, reject) => {
+    const video = document.createElement("video");
+    video.addEventListener("loadeddata", () => resolve(video));
+    video.addEventListener("error", () => reject(video.error));
+    Object.assign(video, { muted: true, preload: "auto", src: address });
+  });
+}
+
+/** The first frame of a clip, in a video that is not shown. */
+async function frame(file) {
+  const address = URL.createObjectURL(file);
+  try {
+    return await firstFrame(address);
+  } finally {
+    URL.revokeObjectURL(address);
+  }
 }

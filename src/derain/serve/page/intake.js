@@ -8,6 +8,9 @@ const HEIC = /^image\/hei[cf]$|\.(heic|heif)$/i;
 
 function impossible(title, detail) { return new Problem({ title, detail, final: true }); }
 
+/** Whether a file is a clip, by what the browser or its name says. */
+export function isClip(file) { return is(CLIP, file); }
+
 function is(pattern, file) { return pattern.test(file.type) || pattern.test(file.name); }
 
 /**
@@ -17,10 +20,10 @@ function is(pattern, file) { return pattern.test(file.type) || pattern.test(file
  * @param {object} offers  The answer of GET /v1/models.
  * @returns {Problem | null}
  */
-export function refusal(file, { limits, formats, video }) {
+export function refusal(file, { limits, clip_limits: clips, formats, video }) {
   const reads = formats.read.join(" ");
   if (file.size === 0) return impossible("Empty file", "It holds no bytes.");
-  if (is(CLIP, file) && !video) {
+  if (isClip(file) && !video) {
     return impossible(
       "Clips cannot be done here",
       'This server removes rain from images only. For clips it needs pip install "derain[video]".',
@@ -33,10 +36,11 @@ export function refusal(file, { limits, formats, video }) {
         + "Formats, Most Compatible.",
     );
   }
-  if (file.size > limits.bytes) {
+  const most = isClip(file) ? clips.bytes : limits.bytes;
+  if (file.size > most) {
     return impossible(
       "Too large",
-      `It has ${bytes(file.size)}; this server takes up to ${bytes(limits.bytes)}. `
+      `It has ${bytes(file.size)}; this server takes up to ${bytes(most)}. `
         + "derain restore on the command line has no such limit.",
     );
   }

@@ -2,7 +2,7 @@
 
 import { saveAll } from "./downloads.js";
 import { release } from "./images.js";
-import { listen, refusal } from "./intake.js";
+import { isClip, listen, refusal } from "./intake.js";
 import { list } from "./list.js";
 import { Item, Queue } from "./queue.js";
 import { download, Gone, offers } from "./server.js";
@@ -32,7 +32,7 @@ function choose(item) {
 function take(files, options) {
   if (!server) return notify("The server has not answered yet; please try again in a moment.");
   if (!queue.hold) notify(""); // what was said before is old
-  const items = files.map((file) => new Item(file, model().name, options));
+  const items = files.map((file) => new Item(file, model().name, { clip: isClip(file), ...options }));
   for (const item of items) {
     const problem = refusal(item.file, server);
     if (problem) queue.refuse(item, problem);
@@ -70,7 +70,7 @@ queue.addEventListener("remove", ({ detail: item }) => {
   count();
   if (item !== viewer.item) return;
   if (queue.items.length) choose(queue.items[0]);
-  else viewer.item = null;
+  else viewer.close();
 });
 queue.addEventListener("hold", () => notify({
   busy: "The server is busy. What waits is sent again by itself.",
@@ -125,7 +125,8 @@ async function start() {
   queue.limit(server.limits.jobs);
   find("files").accept = `image/*,${server.formats.read.map(suffix)}${server.video ? ",video/*" : ""}`;
   find("limits").textContent =
-    `Up to ${bytes(server.limits.bytes)} and ${megapixels(server.limits.pixels)} an image`;
+    `Up to ${bytes(server.limits.bytes)} and ${megapixels(server.limits.pixels)} an image`
+    + (server.video ? `; clips up to ${bytes(server.clip_limits.bytes)} and ${server.clip_limits.seconds / 60} minutes` : "");
   const here = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
   find("where").textContent = here
     ? "Removes rain from photographs. They stay on this computer."

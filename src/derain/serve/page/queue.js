@@ -1,4 +1,4 @@
-// The images of this page, in their order, and which of them are at the server.
+// The images and clips of this page, in their order, and which of them are at the server.
 
 import { alive, Busy, Gone, Problem, restore } from "./server.js";
 
@@ -6,14 +6,14 @@ import { alive, Busy, Gone, Problem, restore } from "./server.js";
 const AT_ONCE = 3;
 const ASK_AGAIN = 2; // seconds between questions to a server that does not answer
 
-/** One image. Its state is waiting, queued, running, done or failed. */
+/** One image or clip. Its state is waiting, queued, running, done or failed. */
 export class Item {
-  constructor(file, model, { example = false } = {}) {
-    Object.assign(this, { file, model, example });
+  constructor(file, model, { example = false, clip = false } = {}) {
+    Object.assign(this, { file, model, example, clip });
     this.id = crypto.randomUUID?.() ?? String(Math.random());
     this.state = "waiting";
     this.place = 0; // waiting: images before it; queued: its place at the server, from 1
-    this.tiles = { done: 0, total: 0 };
+    this.tiles = { done: 0, total: 0 }; // a clip's frames, then with the seconds that are left
     this.problem = null;
     this.results = new Map(); // strength in percent -> {blob, facts}
     this.strength = 100; // percent
@@ -84,7 +84,7 @@ export class Queue extends EventTarget {
   async #send(item) {
     this.#active.add(item);
     const tell = (state, data) => {
-      if (state === "tile") item.tiles = data;
+      if (state === "tile" || state === "frame") item.tiles = data;
       else item.state = state;
       if (state === "queued") item.place = data.position;
       this.#tell("change", item);

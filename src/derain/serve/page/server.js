@@ -71,7 +71,7 @@ export async function download(address, name) {
  *
  * @param {File} file
  * @param {object} options  model, strength, format: the query of POST /v1/jobs.
- * @param {(state: string, data: object) => void} tell  Called for queued, running and tile.
+ * @param {(state: string, data: object) => void} tell  Called for queued, running, tile, frame.
  * @param {AbortSignal} signal  Ends the job here and on the server.
  * @returns {Promise<{blob: Blob, facts: object}>}  The result, and what the server says of it.
  */
@@ -97,10 +97,13 @@ function follow(address, tell, signal) {
       events.close();
       settle(value);
     };
-    for (const name of ["queued", "running", "tile"]) on(name, (data) => tell(name, data));
+    for (const name of ["queued", "running", "tile", "frame"]) on(name, (data) => tell(name, data));
     on("done", end(resolve));
-    on("failed", end((data) => reject(new Problem(data))));
-    events.onerror = end(() => reject(new Gone()));
+    on("failed", end((data) => reject(data.status === 503 ? new Gone() : new Problem(data))));
+    const lost = end(() => reject(new Gone()));
+    events.onerror = async () => { // the browser connects again, and is told what it missed
+      if (events.readyState === EventSource.CLOSED || !(await alive())) lost();
+    };
     signal.addEventListener("abort", end(() => reject(signal.reason)));
   });
 }

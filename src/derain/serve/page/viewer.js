@@ -1,9 +1,11 @@
 // The image that is looked at: before and after, its strength, what happened to it.
 
 import "./slider.js";
+import { beyond } from "./beyond.js";
 import { original, pair, release } from "./images.js";
 import { saveOne } from "./downloads.js";
 import { showProgress } from "./list.js";
+import { Player } from "./player.js";
 import * as words from "./words.js";
 
 const place = document.getElementById("viewer");
@@ -20,6 +22,11 @@ export class Viewer {
     this.strength = place.querySelector(".strength input");
     this.tools = place.querySelector(".tools");
     this.saving = place.querySelector(".save");
+    this.player = new Player(place);
+    this.player.after.addEventListener("loadedmetadata", ({ target }) => { // turned, as it is shown
+      this.slider.style.setProperty("--w", target.videoWidth);
+      this.slider.style.setProperty("--h", target.videoHeight);
+    });
 
     this.strength.addEventListener("input", () => {
       this.item.strength = Number(this.strength.value);
@@ -42,6 +49,12 @@ export class Viewer {
     this.update();
   }
 
+  /** Show nothing any more. */
+  close() {
+    this.item = this.#seen = null;
+    this.player.empty();
+  }
+
   /** Bring the image into sight, where it lies above or below the list. */
   reveal() { place.scrollIntoView({ block: "nearest" }); }
 
@@ -50,6 +63,7 @@ export class Viewer {
     const { item } = this;
     if (!item) return;
     place.dataset.state = item.state;
+    place.dataset.kind = item.clip ? "clip" : "image";
     place.querySelector("#title").textContent = item.name;
     this.#message();
     this.tools.disabled = item.state !== "done";
@@ -59,6 +73,7 @@ export class Viewer {
       this.#stage();
     } else {
       this.#seen = null;
+      this.player.empty();
       this.#original();
     }
     this.#again();
@@ -90,6 +105,7 @@ export class Viewer {
     if (this.#seen === item.result) return;
     this.#seen = item.result;
     place.dataset.shown = "loading";
+    this.player.empty();
     const { width, height } = item.result.facts;
     this.slider.style.setProperty("--w", width);
     this.slider.style.setProperty("--h", height);
@@ -102,22 +118,42 @@ export class Viewer {
       return;
     }
     if (this.#seen !== item.result) return; // another was chosen meanwhile
-    place.querySelector(".before").src = before;
-    place.querySelector(".under").src = before;
-    place.querySelector(".after").src = after;
+    if (item.clip) {
+      this.player.load(before, after);
+    } else {
+      for (const name of [".before", ".under"]) place.querySelector(`img${name}`).src = before;
+      place.querySelector("img.after").src = after;
+    }
     place.dataset.shown = "yes";
+    this.#blend();
     this.slider.split = 50;
     this.slider.reset();
   }
 
-  /** The result over the image before, as opaque as the strength: the blend that strength means. */
+  /**
+   * The result over the image before, as opaque as the strength: the blend that strength means. What
+   * lies beyond the result is drawn.
+   */
   #blend() {
     const { strength } = this.item;
-    place.querySelector(".after").style.opacity = strength / 100;
+    const [after, before] = ["img.after", "img.before"].map((name) => place.querySelector(name));
+    after.style.opacity = Math.min(strength / 100, 1);
+    const canvas = place.querySelector(".beyond");
+    canvas.hidden = strength <= 100 || this.item.clip || place.dataset.shown !== "yes";
+    if (!canvas.hidden) this.#draw(canvas, before, after);
     place.querySelector(".strength output").textContent = `${strength}\u00a0%`;
     this.saving.textContent = strength === 100 ? "Download" : `Download, ${strength}\u00a0%`;
     this.saving.disabled = false;
     this.#facts();
+  }
+
+  /** Draw once both images are there, and then what is wanted by then. */
+  async #draw(canvas, before, after) {
+    const { item } = this;
+    await Promise.all([before.decode(), after.decode()]).catch(() => {});
+    if (item !== this.item || item.strength <= 100 || canvas.hidden) return;
+    beyond(canvas, before, after, item.strength / 100);
+    canvas.dataset.strength = item.strength;
   }
 
   #facts() {

@@ -22,7 +22,8 @@ export function state(item, hold) {
       return item.place ? `Waiting, ${item.place} before it` : "Waiting";
     case "queued": return item.place > 1 ? `Place ${item.place} in the queue` : "Next in the queue";
     case "running": {
-      const { done, total } = item.tiles;
+      const { done, total, left } = item.tiles;
+      if (item.clip && total) return `Frame ${done} of ${total}${left ? `, ${about(left)} left` : ""}`;
       return total > 1 ? `Tile ${Math.min(done + 1, total)} of ${total}` : "Removing the rain";
     }
     case "done": {
@@ -42,23 +43,32 @@ export function progress(item) {
 }
 
 const NAMES = ["Rain", "Size", "Format", "EXIF", "Colour profile", "Model"];
+const CLIP_NAMES = ["Rain", "Size", "Format", "Frames", "Sound and the rest", "Model"];
 
-/** What happened to an image: [name, text] pairs. */
+/** What happened to an image or a clip: [name, text] pairs. */
 export function facts(item) {
-  if (item.state !== "done") return NAMES.map((name) => [name, "–"]);
+  const names = item.clip ? CLIP_NAMES : NAMES;
+  if (item.state !== "done") return names.map((name) => [name, "–"]);
   const { facts: of, blob } = item.results.get(item.strength) ?? item.result;
+  const sizes = `${bytes(blob.size)} (${bytes(item.file.size)} before)`;
   const texts = [
     of.rain_found ? `found; changed by ${of.change.toFixed(1)} of 255` : "none was found",
     `${number.format(of.width)} × ${number.format(of.height)} pixels, as it came`,
-    `${of.format}, ${of.bits} bits, ${bytes(blob.size)} (${bytes(item.file.size)} before)`,
-    of.exif ? "kept" : "it had none",
-    of.icc ? "kept" : "it had none",
+    ...(item.clip
+      ? [`${of.format}, ${sizes}`, number.format(of.frames), "as they were"]
+      : [`${of.format}, ${of.bits} bits, ${sizes}`, kept(of.exif), kept(of.icc)]),
     `${of.model}, ${duration(of.seconds)}`,
   ];
   return [
-    ...NAMES.map((name, n) => [name, texts[n]]),
+    ...names.map((name, n) => [name, texts[n]]),
     ...(of.notes?.length ? [["Notes", of.notes.join("; ")]] : []),
   ];
+}
+
+function kept(had) { return had ? "kept" : "it had none"; }
+
+function about(seconds) {
+  return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} minutes`;
 }
 
 function duration(seconds) { return `${seconds < 10 ? seconds.toFixed(2) : Math.round(seconds)} s`; }
