@@ -25,7 +25,7 @@ class OnnxDetector:
         path: The `.onnx` file.
         kind: A key of ``FORMATS``.
         categories: The category ids of classes 0, 1, 2, ...; for the 80 classes of COCO the ids
-            of its ``categories`` in their order.
+            of its ``categories`` in their order. Below 0: detections of the class are left out.
         size: Height and width of the input; needed where the file leaves them open.
         threads: CPU threads; None leaves it to onnxruntime.
         **changes: Fields of ``DetectorFormat`` that this file needs otherwise: ``mean``, ``std``,
@@ -99,7 +99,8 @@ class OnnxDetector:
             kept = suppress(boxes, raw.scores, raw.classes, how.suppression)
         kept = kept[:MOST]
         labels = self.categories[raw.classes[kept]]
-        return Detections(boxes[kept], raw.scores[kept], labels)
+        known = labels >= 0
+        return Detections(boxes[kept][known], raw.scores[kept][known], labels[known])
 
     def _run(self, batch: NDArray[np.float32]) -> list[NDArray[Any]]:
         try:
