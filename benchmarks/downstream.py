@@ -1,8 +1,8 @@
 """What six kinds of rain cost two detectors and a segmenter, and what deraining gives back.
 
-    python -m benchmarks.downstream ../shared/data/downstream                      # the default network
-    python -m benchmarks.downstream ../shared/data/downstream --model mspfn-lite --model mh2fnet-small
-    python -m benchmarks.downstream ../shared/data/downstream --strengths          # how much to take away
+    python -m benchmarks.downstream ../shared/data/downstream                     # the default
+    python -m benchmarks.downstream ../shared/data/downstream --model mspfn-lite  # another network
+    python -m benchmarks.downstream ../shared/data/downstream --strengths         # of the default
 
 Makes the figures of docs/guide/downstream.md and leaves a report with images per model and kind of
 rain. Derained images are kept below --out, so a run that was stopped goes on. On one busy core the
@@ -95,7 +95,9 @@ def table(reports: dict[str, Report]) -> Iterator[list[str]]:
 def correlations(reports: dict[str, Report]) -> str:
     """Whether PSNR tells how well the model will do: Spearman's rank correlations."""
     primary = next(iter(reports.values())).task.primary
-    rain = [(mean_of(r.row(RAIN).psnr), r.row(RAIN).metrics[primary].value) for r in reports.values()]
+    rain = [
+        (mean_of(r.row(RAIN).psnr), r.row(RAIN).metrics[primary].value) for r in reports.values()
+    ]
     derained = [
         (mean_of(row.psnr) - mean_of(r.row(RAIN).psnr), row.changes[primary].value)
         for r in reports.values()

@@ -52,6 +52,7 @@ EXTRAS = {
     "python_multipart": "serve",
     "prometheus_client": "serve",
     "httpx": "client",
+    "pycocotools": "downstream",
 }
 
 

@@ -38,7 +38,9 @@ def downstream(
     ],
     clean: Annotated[
         Path | None,
-        typer.Option(help="Take the clean images, which say what can be reached, from this folder."),
+        typer.Option(
+            help="Take the clean images, which say what can be reached, from this folder."
+        ),
     ] = None,
     derain: Annotated[
         list[str] | None,

@@ -9,15 +9,14 @@ report = evaluate_downstream("detect", detector, inputs, file)
 Needs `pip install derain[downstream]`.
 """
 
-from importlib import import_module
-
-for _package in ("pycocotools", "onnxruntime", "jinja2"):
-    try:
-        import_module(_package)
-    except ModuleNotFoundError:
-        raise ImportError(
-            f"a downstream evaluation needs {_package}: `pip install derain[downstream]`"
-        ) from None
+try:
+    import jinja2  # noqa: F401
+    import onnxruntime  # noqa: F401
+    import pycocotools  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ImportError(
+        f"a downstream evaluation needs {error.name}: `pip install derain[downstream]`"
+    ) from None
 
 from derain.downstream.annotations import read_coco, read_masks, read_yolo
 from derain.downstream.evaluate import Report, evaluate_downstream

@@ -112,7 +112,9 @@ def boxes_of(dataset: Any, source: Path) -> Boxes:
     names = {number: image.name for number, image in zip(ids, images, strict=True)}
     for image_id, category, box in fields:
         if image_id not in names:
-            raise AnnotationError(f"{source}: a box belongs to image {image_id}, which is not listed")
+            raise AnnotationError(
+                f"{source}: a box belongs to image {image_id}, which is not listed"
+            )
         if category not in categories:
             raise AnnotationError(f"{source}: {names[image_id]}: category {category} is not listed")
         if len(box) != 4 or not np.isfinite(box).all() or min(box[2:]) < 0:

@@ -102,11 +102,9 @@ def xyxy(outputs: Sequence[Array], size: tuple[int, int], floor: float) -> Raw:
     Raises:
         ValueError: The outputs are not these three.
     """
-    flat = [np.squeeze(o, 0) if o.ndim > 1 and o.shape[0] == 1 and o.ndim != 2 else o
-            for o in outputs]  # fmt: skip
-    boxes = next((o for o in flat if o.ndim == 2 and o.shape[1] == 4), None)
-    lines = [o.reshape(-1) for o in flat if o is not boxes]
-    labels = next((o for o in lines if o.dtype.kind in "iu"), None)
+    boxes = next((o.reshape(-1, 4) for o in outputs if o.ndim > 1 and o.shape[-1] == 4), None)
+    labels = next((o.reshape(-1) for o in outputs if o.dtype.kind in "iu"), None)
+    lines = [o.reshape(-1) for o in outputs if o.ndim == 1 or (o.ndim == 2 and len(o) == 1)]
     scores = next((o for o in lines if o.dtype.kind == "f"), None)
     if boxes is None or labels is None or scores is None:
         shapes = ", ".join(f"{o.dtype} {o.shape}" for o in outputs)
@@ -146,6 +144,4 @@ def _sigmoid(values: Array) -> Array:
 
 
 def _raw(boxes: Array, scores: Array, classes: Array, count: int | None) -> Raw:
-    return Raw(
-        boxes.astype(np.float32), scores.astype(np.float32), classes.astype(np.int64), count
-    )
+    return Raw(boxes.astype(np.float32), scores.astype(np.float32), classes.astype(np.int64), count)

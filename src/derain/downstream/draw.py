@@ -36,7 +36,9 @@ def draw_boxes(image: Image8, counted: Counted, categories: Mapping[int, str]) -
 
 def draw_classes(image: Image8, classes: NDArray[np.int64], count: int) -> Image8:
     """Each class (H, W) of ``count`` in a colour of its own, half transparent: (H, W, 3)."""
-    hues = [colorsys.hsv_to_rgb(k * 0.618 % 1, 0.75, 0.95 - 0.3 * (k % 3) / 2) for k in range(count)]
+    hues = [
+        colorsys.hsv_to_rgb(k * 0.618 % 1, 0.75, 0.95 - 0.3 * (k % 3) / 2) for k in range(count)
+    ]
     palette = (np.array(hues) * 255).astype(np.float32)
     return (0.45 * image + 0.55 * palette[classes]).astype(np.uint8)
 

@@ -251,7 +251,7 @@ def _judged(
     rain, clean = measured[RAIN], measured.get(CLEAN)
     cost = clean[task.primary] - rain[task.primary] if clean else None
     # What comes back of next to nothing is noise
-    known = cost is not None and cost[0] >= 2 * np.nanstd(cost[1:])
+    known = cost is not None and cost[0] > 0 and cost[0] >= 2 * np.nanstd(cost[1:])
     rows: list[Row] = []
     for name, one in seen.items():
         values = measured[name]

@@ -80,9 +80,7 @@ class Folder:
         for image in images:
             height, width = inspect_image(self.files[image.name]).upright_size
             if (height, width) != (image.height, image.width):
-                wrong.append(
-                    f"{image.name} is {width}x{height}, not {image.width}x{image.height}"
-                )
+                wrong.append(f"{image.name} is {width}x{height}, not {image.width}x{image.height}")
         if wrong:
             raise ImageError(
                 f"{self.folder}: {len(wrong)} of {len(images)} images differ in size from their "

@@ -1,4 +1,4 @@
-"""OnnxDetector: a detector from an `.onnx` file, with the colours, sizes and outputs of its kind."""
+"""OnnxDetector: a detector from an `.onnx` file, run as its kind wants it."""
 
 import hashlib
 from collections.abc import Sequence

@@ -123,6 +123,4 @@ def change(report: Report, row: Row, index: int) -> str:
         return f"pixels right {shares[0]:.1f} → {shares[1]:.1f} %"
     right = f"{before['right'][index]:.0f} → {after['right'][index]:.0f}"
     wrong = [c["detected"][index] - c["right"][index] for c in (before, after)]
-    return (
-        f"right {right} of {after['truths'][index]:.0f}, wrong {wrong[0]:.0f} → {wrong[1]:.0f}"
-    )
+    return f"right {right} of {after['truths'][index]:.0f}, wrong {wrong[0]:.0f} → {wrong[1]:.0f}"

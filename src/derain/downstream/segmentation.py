@@ -15,7 +15,12 @@ Array = NDArray[np.float64]
 
 
 def check_classes(
-    found: Any, image: AnnotatedImage, truth: NDArray[np.uint8], ignore: int, classes: int, name: str
+    found: Any,
+    image: AnnotatedImage,
+    truth: NDArray[np.uint8],
+    ignore: int,
+    classes: int,
+    name: str,
 ) -> NDArray[np.int64]:
     """Refuse what is no classification of an image's pixels; bring it to the mask's size.
 
@@ -37,11 +42,10 @@ def check_classes(
     where = f"{name}: {image.name}"
     if not isinstance(found, np.ndarray) or found.ndim != 2 or found.dtype.kind not in "iu":
         raise ValueError(f"{where}: not an array (H, W) of class numbers")
-    if not (0 <= found.min() and found.max() < classes):
-        raise ValueError(
-            f"{where}: class {found.min() if found.min() < 0 else found.max()} "
-            f"is not one of its {classes}"
-        )
+    lowest, most = int(found.min()), int(found.max())
+    if lowest < 0 or most >= classes:
+        wrong = lowest if lowest < 0 else most
+        raise ValueError(f"{where}: class {wrong} is not one of its {classes}")
     highest = max((int(v) for v in np.unique(truth) if v != ignore), default=0)
     if highest >= classes:
         raise ValueError(
@@ -89,9 +93,7 @@ class SegmentationResult:
         """IoU in percent of each class that the masks have."""
         whole = self.matrices.sum(0)
         union = whole.sum(0) + whole.sum(1) - np.diag(whole)
-        return {
-            int(k): 100 * float(whole[k, k] / union[k]) for k in np.flatnonzero(whole.sum(1))
-        }
+        return {int(k): 100 * float(whole[k, k] / union[k]) for k in np.flatnonzero(whole.sum(1))}
 
     def measure(self, weights: Weights) -> dict[str, Array]:
         """Every metric in percent: (draws, images) weights -> (draws,) values."""

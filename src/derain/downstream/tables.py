@@ -53,7 +53,10 @@ def agnostic_cells(report: Report) -> list[list[str]]:
     """Header and rows of the class-agnostic block; empty for segmentation."""
     if not isinstance(report.task, DetectionTask):
         return []
-    head = ["Input", *(f"{NAMES[m]}{'' if m == 'best_iou' else f'@{BEST_IOU:g}'}" for m in AGNOSTIC)]
+    head = [
+        "Input",
+        *(f"{NAMES[m]}{'' if m == 'best_iou' else f'@{BEST_IOU:g}'}" for m in AGNOSTIC),
+    ]
     return [
         head,
         *([named(r), *(_number(r.metrics[m].value) for m in AGNOSTIC)] for r in report.rows),

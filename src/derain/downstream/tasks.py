@@ -135,16 +135,12 @@ class SegmentationTask:
         """
         found = _one(self.model, pixels, image)
         truth, ignore = self.masks.read(image), self.masks.ignore
-        return check_classes(
-            found, image, truth, ignore, self.model.num_classes, self.model.name
-        )
+        return check_classes(found, image, truth, ignore, self.model.num_classes, self.model.name)
 
     def run(self, image: AnnotatedImage, pixels: Image8) -> NDArray[np.int64]:
         """See ``Task``; the confusion matrix of the image."""
         found = self.classes(image, pixels)
-        return confusion(
-            self.masks.read(image), found, self.masks.ignore, self.model.num_classes
-        )
+        return confusion(self.masks.read(image), found, self.masks.ignore, self.model.num_classes)
 
     def score(self, found: Sequence[NDArray[np.int64]]) -> SegmentationResult:
         """See ``Task``."""
