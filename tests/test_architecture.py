@@ -36,10 +36,11 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {
         "data", "engines", "io", "metrics", "models", "restore", "tile_budget", "weights",
     },
+    "downstream": {"engines", "evaluation", "io", "metrics", "rain"},
     "study": {"data", "evaluation", "io", "metrics", "training"},
     "cli": {
-        "batch", "benchmark", "data", "engines", "evaluation", "export", "io", "memory", "metrics",
-        "models", "rain", "restore", "serve", "study", "training", "weights",
+        "batch", "benchmark", "data", "downstream", "engines", "evaluation", "export", "io",
+        "memory", "metrics", "models", "rain", "restore", "serve", "study", "training", "weights",
     },
     "__init__": {"restore", "weights"},
     "__main__": {"cli"},

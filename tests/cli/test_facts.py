@@ -8,7 +8,9 @@ from derain.cli.facts import FACTS
 from derain.rain import PRESETS
 
 
-@pytest.mark.parametrize("command", ["restore", "synthesize", "metrics", "evaluate", "benchmark"])
+@pytest.mark.parametrize(
+    "command", ["restore", "synthesize", "metrics", "evaluate", "downstream", "benchmark"]
+)
 def test_no_fact_is_left_unsaid(command, derain):
     code, out, _ = derain(command, "--help")
     assert code == 0

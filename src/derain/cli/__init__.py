@@ -12,6 +12,7 @@ import derain
 from derain.cli import data
 from derain.cli.benchmark import benchmark
 from derain.cli.doctor import doctor
+from derain.cli.downstream import downstream
 from derain.cli.evaluate import evaluate
 from derain.cli.export import export
 from derain.cli.facts import Command
@@ -55,6 +56,7 @@ EXTRAS = {
     "s3fs": "cloud",
     "ray": "scale",
     "pyarrow": "scale",
+    "pycocotools": "downstream",
 }
 
 
@@ -81,8 +83,8 @@ def options(
 
 
 for command in (
-    restore, models, doctor, benchmark, serve, synthesize, metrics, evaluate, train, study,
-    published, figure, inspect, plot, export,
+    restore, models, doctor, benchmark, serve, synthesize, metrics, evaluate, downstream, train,
+    study, published, figure, inspect, plot, export,
 ):  # fmt: skip
     app.command(cls=Command)(command)
 app.add_typer(data.app, name="data")

@@ -40,15 +40,7 @@ class ONNXRuntimeEngine:
                 f"--engine torch know others"
             )
         self.record = read_record(path)  # before onnxruntime sees the file
-        options = ort.SessionOptions()
-        options.log_severity_level = 3  # errors alone; warnings speak of its own optimisations
-        if threads:
-            options.intra_op_num_threads = threads
-        try:
-            self.session = ort.InferenceSession(path, options, providers(device))
-        except Exception as error:  # its exceptions share no other base
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"{path}: onnxruntime cannot load it: {reason}") from None
+        self.session = open_session(path, device, threads)
         if device != "cpu" and self.session.get_providers()[0] != CUDA:
             raise ValueError(f"no {device}: onnxruntime could not load its CUDA libraries")
         self.device = device.upper() if device == "cpu" else device
@@ -70,6 +62,25 @@ class ONNXRuntimeEngine:
         result = np.asarray(self.session.run(None, {self.input_name: batch})[0])
         check_result(result, batch, self.name, self.record)
         return result
+
+
+def open_session(
+    path: Path, device: str = "cpu", threads: int | None = None
+) -> ort.InferenceSession:
+    """Let onnxruntime load any `.onnx` file.
+
+    Raises:
+        ValueError: It cannot; names the file.
+    """
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors alone; warnings speak of its own optimisations
+    if threads:
+        options.intra_op_num_threads = threads
+    try:
+        return ort.InferenceSession(path, options, providers(device))
+    except Exception as error:  # its exceptions share no other base
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path}: onnxruntime cannot load it: {reason}") from None
 
 
 def load(path: Path, device: str, precision: str, threads: int | None) -> ONNXRuntimeEngine:

@@ -48,7 +48,8 @@ def _environment() -> Any:
 
 def _source(name: str) -> str:
     """A file of a page; the slider is the one of `derain serve`'s page."""
-    room = {"slider": "serve/page", "study": "study"}.get(name.partition(".")[0], "evaluation")
+    rooms = {"slider": "serve/page", "study": "study", "downstream": "downstream"}
+    room = rooms.get(name.partition(".")[0], "evaluation")
     return resources.files("derain").joinpath(room, name).read_text("utf-8")
 
 

@@ -168,13 +168,19 @@ def _plan(clean: Path, count: int, failed: dict[str, str]) -> list[_Task]:
         owners[stem] = source
         for variant in range(1, count + 1):
             ending = f"_{variant}" if count > 1 else ""
-            index = _stable_index(f"{stem.as_posix()}#{variant}")
+            index = rain_index(stem.as_posix(), variant)
             tasks.append(_Task(source, f"{stem.as_posix()}{ending}.png", variant, index))
     return tasks
 
 
-def _stable_index(text: str) -> int:
-    """48 bits that follow from a name: exact as a JSON number, in practice never the same twice."""
+def rain_index(name: str, variant: int = 1) -> int:
+    """Which rain an image gets: 48 bits that follow from its name, exact as a JSON number.
+
+    Args:
+        name: The image's path below its folder, without suffix, with "/" between folders.
+        variant: Number of the version, from 1 on.
+    """
+    text = f"{name}#{variant}"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "big")
 
 
