@@ -12,6 +12,7 @@ from derain.io.formats import FORMATS
 from derain.io.pairs import is_image_name, list_images
 
 SUFFIX = "_derained"
+RAIN = "_rain"  # ends the name of a rain layer, after the name of its result
 PIPE = "-"
 
 
@@ -133,9 +134,26 @@ def plan(
 def is_result(source: str, root: Path, out: str | None, suffix: str) -> bool:
     """Whether an image found in the folder ``root`` is the result of an earlier run."""
     if out is None:
-        return suffix != "" and Path(source).stem.endswith(suffix)
+        return suffix != "" and Path(source).stem.removesuffix(RAIN).endswith(suffix)
     inside = Path(out).resolve()
     return inside != root.resolve() and Path(source).resolve().is_relative_to(inside)
+
+
+def rain_target(job: Job) -> Path:
+    """Where the rain layer of an image goes: beside its result.
+
+    Raises:
+        ValueError: There is no place for it, or a clip has none; one line that names it.
+    """
+    if job.clip:
+        raise ValueError(
+            f"{job.source}: a clip has no rain layer; leave out --rain-layer, which is for images"
+        )
+    if job.target is None:
+        raise ValueError(
+            f"{job.source}: its rain layer goes beside the result; name a file with -o"
+        )
+    return job.target.with_stem(job.target.stem + RAIN)
 
 
 def is_restored_name(name: str) -> bool:
