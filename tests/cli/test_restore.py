@@ -92,6 +92,57 @@ def test_options_change_the_result(derain, tmp_path):
     assert (tmp_path / "q30.jpg").stat().st_size < (tmp_path / "q95.jpg").stat().st_size
 
 
+def test_a_rain_layer_lies_beside_its_result_and_adds_up_to_the_image(derain, tmp_path):
+    source = image(tmp_path / "in" / "a.png")
+    assert derain("restore", source, "--rain-layer", "--strength", 1.5)[0] == 0
+    rainy, clean, rain = (
+        np.asarray(Image.open(source.with_stem(name)), int)
+        for name in ("a", "a_derained", "a_derained_rain")
+    )
+    darker = clean <= rainy
+    assert rain.any()
+    assert np.array_equal((clean + rain)[darker], rainy[darker])
+    assert not rain[~darker].any()
+
+    image(tmp_path / "in" / "deep" / "b.jpg")
+    before = {path: path.read_bytes() for path in (tmp_path / "in").glob("*.png")}
+    code, _, err = derain("restore", tmp_path / "in", "-r", "--rain-layer", "--skip-existing")
+    assert code == 0  # nothing of the first run is taken for an image to restore
+    assert err.count("skipped") == 2  # one line and the sum
+    assert {p.name for p in (tmp_path / "in" / "deep").iterdir()} == {
+        "b.jpg", "b_derained.jpg", "b_derained_rain.jpg",
+    }  # fmt: skip
+    assert before == {path: path.read_bytes() for path in (tmp_path / "in").glob("*.png")}
+    assert derain("restore", source, "-o", tmp_path / "out", "--rain-layer")[0] == 0
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"a.png", "a_rain.png"}
+
+
+def test_a_rain_layer_replaces_nothing_and_has_to_have_a_place(derain, tmp_path):
+    source = image(tmp_path / "a.png")
+    layer = tmp_path / "a_derained_rain.png"
+    layer.write_bytes(b"precious")
+    code, _, err = derain("restore", source, "--rain-layer")
+    assert code == 1
+    assert "a_derained_rain.png: exists already" in err
+    assert layer.read_bytes() == b"precious"
+    assert not (tmp_path / "a_derained.png").exists()
+    assert derain("restore", source, "--rain-layer", "--overwrite")[0] == 0
+    assert Image.open(layer).size == (48, 40)
+    code, _, err = derain("restore", source, "--rain-layer", "-o", "-")
+    assert code == 1
+    assert "its rain layer goes beside the result; name a file with -o" in err
+
+
+def test_a_clip_has_no_rain_layer_and_the_images_beside_it_have(derain, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "clip.mp4").write_bytes(bytes(99))
+    image(tmp_path / "in" / "a.png")
+    code, _, err = derain("restore", tmp_path / "in", "-o", tmp_path / "out", "--rain-layer")
+    assert code == 1
+    assert "clip.mp4: a clip has no rain layer; leave out --rain-layer" in err
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"a.png", "a_rain.png"}
+
+
 def test_a_pipe_in_and_out(tmp_path):
     source = image(tmp_path / "a.png")
     with source.open("rb") as stdin:

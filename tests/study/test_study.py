@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import shutil
 import sys
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from derain.models import MODELS  # noqa: E402
 from derain.study.pipeline import run_study  # noqa: E402
 from derain.study.plan import Claim, read_study  # noqa: E402
 from derain.study.run import StudySettings, make_jobs  # noqa: E402
-from derain.study.table import Line, Value, _verdict  # noqa: E402
+from derain.study.table import Line, Value, _verdict, departures  # noqa: E402
 from derain.training.settings import TrainingSettings  # noqa: E402
 from derain.weights.files import load_network  # noqa: E402
 
@@ -176,6 +177,31 @@ def test_what_is_wrong_is_said_before_a_row_is_trained(folder, old, new, words):
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(ValueError, match=words):
         study(folder, on_step=lambda progress: pytest.fail("trained"))
+
+
+def test_the_title_says_what_replaces_the_papers_training(folder):
+    assert study(folder).title == "Units"
+    shutil.copy(folder / "tiny.toml", folder / "short.toml")
+    other = dataclasses.replace(
+        SETTINGS, recipe=folder / "short.toml", changes=("steps=2",), rows=("M8N5",)
+    )
+    table = study(folder, other, "other")
+    words = "by short.toml, not the paper's recipe; every row with steps=2"
+    assert table.title == f"Units ({words})"
+    assert table.lines[2].steps == 2
+    for name in ("study.html", "table.md", "table.tex"):
+        assert "short.toml" in (folder / "other" / name).read_text()
+    budget = StudySettings(training=TrainingSettings("cpu", minutes=15))
+    assert departures(budget) == "budgeted: 15 minutes a row, not its full length"
+
+
+def test_the_recipe_for_budgeted_studies_fits_every_row(tmp_path):
+    """It has no options of its own, so that a row's network alone decides what is built."""
+    short = StudySettings(recipe=STUDIES[0].parents[1] / "recipes" / "study.toml")
+    for path in STUDIES:
+        jobs = make_jobs(read_study(path), path, tmp_path, short)
+        assert {job.recipe.steps for job in jobs} == {1200}
+        assert not any("photo" in p for s in jobs[0].recipe.data.sources for p in s.rain)
 
 
 def line(name, value):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -31,7 +31,9 @@ class BatchSettings:
     temporal: bool = True  # whether the frames of a clip help each other
     resume: bool = False  # whether to go on with clips that were stopped
     on_frame: Callable[[Job, int, int], None] | None = None  # told (clip, frames done, in all)
-    rain_layer: bool = False  # write what was taken away instead of what is left
+    rain_layer: Literal["no", "instead", "beside"] = (
+        "no"  # write it, instead of or beside the result
+    )
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Restored:
     data: bytes  # the result as a file
     image: DecodedImage  # the result as pixels
     change: float  # as in `Outcome`
+    rain: bytes | None = None  # the rain layer as a file, where it goes beside the result
 
 
 def restore_data(
@@ -69,14 +72,31 @@ def restore_data(
     del data
     result = restorer.restore(image, replace(settings.options, on_tile=on_tile))
     change = mean_change(image.pixels, result.pixels)
-    if settings.rain_layer:
-        result = replace(result, pixels=cv2.subtract(image.pixels, result.pixels))
     result = replace(result, format=FORMATS.get(ending_of(format or ""), image.format))
+    rain = None
+    if settings.rain_layer != "no":
+        rain = replace(result, pixels=rain_layer(image.pixels, result.pixels))
     del image  # a large one needs its memory for encoding
     try:
-        return Restored(encode_image(result, settings.quality), result, change)
+        if rain and settings.rain_layer == "instead":
+            return Restored(encode_image(rain, settings.quality), rain, change)
+        layer = encode_image(rain, settings.quality) if rain else None
+        del rain
+        return Restored(encode_image(result, settings.quality), result, change, layer)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from None
+
+
+def rain_layer(before: NDArray[Any], after: NDArray[Any]) -> NDArray[Any]:
+    """The rain that was taken away: the image minus the result, 0 where the result is brighter.
+
+    It is not scaled, so that layer and result add up to the image wherever rain was taken away.
+
+    Args:
+        before: (H, W, 3), uint8 or uint16.
+        after: The same shape and type.
+    """
+    return cv2.subtract(before, after)
 
 
 def mean_change(before: NDArray[Any], after: NDArray[Any], rows: int = 256) -> float:

@@ -14,6 +14,7 @@ from derain.io.pairs import is_image_name, list_images
 from derain.io.places import is_url, is_web
 
 SUFFIX = "_derained"
+RAIN = "_rain"  # ends the name of a rain layer, after the name of its result
 PIPE = "-"
 
 
@@ -166,12 +167,33 @@ def plan(
 def is_result(source: str, root: str, out: str | None, suffix: str) -> bool:
     """Whether an image found in the folder ``root`` is the result of an earlier run."""
     if out is None:
-        return suffix != "" and Path(source).stem.endswith(suffix)
+        return suffix != "" and Path(source).stem.removesuffix(RAIN).endswith(suffix)
     if is_url(source) or is_url(out):
         inside = out.rstrip("/")
         return inside != root.rstrip("/") and source.startswith(f"{inside}/")
     inside = Path(out).resolve()
     return inside != Path(root).resolve() and Path(source).resolve().is_relative_to(inside)
+
+
+def rain_target(job: Job) -> Path | str:
+    """Where the rain layer of an image goes: beside its result.
+
+    Raises:
+        ValueError: There is no place for it, or a clip has none; one line that names it.
+    """
+    if job.clip:
+        raise ValueError(
+            f"{job.source}: a clip has no rain layer; leave out --rain-layer, which is for images"
+        )
+    if job.target is None:
+        raise ValueError(
+            f"{job.source}: its rain layer goes beside the result; name a file with -o"
+        )
+    name = Path(job.target).name
+    layer = Path(name).with_stem(Path(name).stem + RAIN).name
+    if isinstance(job.target, str):
+        return job.target.removesuffix(name) + layer
+    return job.target.with_name(layer)
 
 
 def is_restored_name(name: str) -> bool:

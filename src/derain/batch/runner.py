@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from derain.batch.image import BatchSettings, restore_data
-from derain.batch.jobs import PIPE, Job, Outcome
+from derain.batch.jobs import PIPE, Job, Outcome, rain_target
 from derain.io import places
 from derain.io.atomic import write_atomically
 from derain.io.download import download
@@ -126,6 +126,10 @@ def restore_one(
             return Outcome(job, "skipped")
         if not settings.overwrite:
             raise ValueError(EXISTS.format(job.target))
+    layer = rain_target(job) if settings.rain_layer == "beside" else None
+    kept = layer is not None and places.exists(str(layer)) and not settings.overwrite
+    if kept and not settings.skip_existing:
+        raise ValueError(EXISTS.format(layer))
     if job.clip:
         return restore_clip(job, restorer, settings, results, stop)
 
@@ -138,6 +142,8 @@ def restore_one(
     result = restore_data(  # which frees the file's bytes once they are decoded
         read_source(job.source, settings.max_pixels), job.source, restorer, settings, format, cancel
     )
+    if layer and result.rain is not None and not kept:
+        results.write(layer, result.rain)  # first: where the result is, the layer is too
     if job.target is None:
         sys.stdout.buffer.write(result.data)
         sys.stdout.buffer.flush()

@@ -82,6 +82,14 @@ def restore(
             "network's result, more can help where rain is left and costs detail.",
         ),
     ] = 1.0,
+    rain_layer: Annotated[
+        bool,
+        typer.Option(
+            "--rain-layer",
+            help="Also write the rain that was taken away from each image, as NAME_rain beside the "
+            "result: the image minus the result, not scaled, so that both add up to the image.",
+        ),
+    ] = False,
     model: Annotated[
         str, typer.Option(help="Use this model: a name that `derain models` lists, or a file.")
     ] = DEFAULT,
@@ -147,6 +155,7 @@ def restore(
         settings = batch.BatchSettings(
             format, quality, options, overwrite, skip_existing or resume, max_pixels, codec,
             temporal, resume, lambda job, done, total: show_frames(job.source, done, total),
+            "beside" if rain_layer else "no",
         )  # fmt: skip
 
         def done(outcome: "Outcome") -> None:

@@ -18,12 +18,17 @@ def study(
         typer.Option(help="The folder that holds the sets to measure on. The default is --data."),
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="Change this recipe in every row, not the study's own.")
+        Path | None,
+        typer.Option(
+            help="Change this recipe in every row, not the study's own; the title says so."
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", help="Change a value of every row's recipe: data.batch=4. May be repeated."
+            "--set",
+            help="Change a value of every row's recipe: data.batch=4. The title says so. May be "
+            "repeated.",
         ),
     ] = None,
     max_minutes: Annotated[

@@ -113,7 +113,7 @@ class Worker:
             options = RestoreOptions(scales=message["scales"], strength=message["strength"])
             settings = BatchSettings(
                 quality=message["quality"], options=options, max_pixels=message["pixels"],
-                rain_layer=message["rain_layer"],
+                rain_layer="instead" if message["rain_layer"] else "no",
             )  # fmt: skip
             restorer = self.restorer(message["model"])
             result = restore_data(

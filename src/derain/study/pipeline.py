@@ -74,6 +74,6 @@ def run_study(
     outcomes, rainy = measure(
         study, jobs, sets, out, device=settings.training.device, note=note, progress=progress
     )
-    table = build(study, sets, outcomes, rainy, settings.training.minutes)
+    table = build(study, sets, outcomes, rainy, settings)
     write_files(out, table, outcomes, about or {})
     return table

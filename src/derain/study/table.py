@@ -12,7 +12,7 @@ from derain.evaluation.evaluate import Measured
 from derain.evaluation.typeset import align, count, csv_text, number
 from derain.metrics import METRICS
 from derain.study.plan import Claim, Study
-from derain.study.run import Outcome
+from derain.study.run import Outcome, StudySettings
 
 
 class Value(NamedTuple):
@@ -53,7 +53,7 @@ class StudyTable:
     """All of a study's results."""
 
     study: Study
-    budget: str  # empty for trainings of full length
+    departures: str  # from the paper's training, in words; empty where there is none
     sets: tuple[Found, ...]
     marks: dict[str, str]  # set -> how its published figures compare, in words; empty if they do
     lines: tuple[Line, ...]
@@ -61,8 +61,8 @@ class StudyTable:
 
     @property
     def title(self) -> str:
-        """The study's title, which says where its trainings were cut short."""
-        return f"{self.study.title}{f' ({self.budget})' if self.budget else ''}"
+        """The study's title, which says how its trainings depart from the paper's."""
+        return f"{self.study.title}{f' ({self.departures})' if self.departures else ''}"
 
 
 def build(
@@ -70,7 +70,7 @@ def build(
     sets: Sequence[Found],
     outcomes: Sequence[Outcome],
     rainy: Sequence[Measured],
-    minutes: float | None,
+    settings: StudySettings,
 ) -> StudyTable:
     """Put what was measured into the paper's table.
 
@@ -79,9 +79,8 @@ def build(
         sets: What was measured on.
         outcomes: The trained rows, each with one seed.
         rainy: What was measured of the rainy images themselves.
-        minutes: The budget of a row; None for trainings of full length.
+        settings: How the study was carried out.
     """
-    budget = "" if minutes is None else f"budgeted: {minutes:g} minutes a row, not its full length"
     figures = [f for f in published.figures() if (f.paper, f.table) == (study.paper, study.table)]
     found = {one.name: one for one in sets}
     marks = {name: _difference(figures, one, study.protocol) for name, one in found.items()}
@@ -95,7 +94,20 @@ def build(
     verdicts = [
         _verdict(claim, lines, next(iter(found)), study.metrics[0]) for claim in study.claims
     ]
-    return StudyTable(study, budget, tuple(sets), marks, tuple(lines), tuple(verdicts))
+    told = departures(settings)
+    return StudyTable(study, told, tuple(sets), marks, tuple(lines), tuple(verdicts))
+
+
+def departures(settings: StudySettings) -> str:
+    """How the trainings of a study depart from the paper's, in words; empty where they do not."""
+    parts = []
+    if settings.training.minutes is not None:
+        parts.append(f"budgeted: {settings.training.minutes:g} minutes a row, not its full length")
+    if settings.recipe:
+        parts.append(f"by {settings.recipe.name}, not the paper's recipe")
+    if settings.changes:
+        parts.append(f"every row with {', '.join(settings.changes)}")
+    return "; ".join(parts)
 
 
 def _line(
