@@ -180,7 +180,7 @@ def measure(
         task: The model and the annotations.
         versions: By name; ``rain`` must be among them, ``clean`` should.
         bootstrap: Draws of the bootstrap.
-        seed: Of its generator.
+        seed: The seed of its generator.
         note: Is told warnings.
         progress: Is told after each image how many are done, of how many.
 
