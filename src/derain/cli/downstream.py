@@ -19,7 +19,8 @@ def downstream(
         str,
         typer.Option(
             help="Judge this model: onnx:FILE:KIND, where KIND is yolox, nanodet, "
-            "fastestdet or xyxy, or python:FILE:FUNCTION[:ARGUMENT], whose code is run and returns the model."
+            "fastestdet or xyxy, or python:FILE:FUNCTION[:ARGUMENT], whose code is run and "
+            "returns the model."
         ),
     ],
     ann: Annotated[
