@@ -71,7 +71,9 @@ class Remembering:
     def _answer(self, image: Image8) -> Any:
         key = hashlib.sha256(image.tobytes()).digest()
         if key not in self._answers:
-            (self._answers[key],) = self.model([image])
+            (answer,) = self.model([image])
+            classes = isinstance(answer, np.ndarray)
+            self._answers[key] = answer.astype(np.uint8) if classes else answer
         return self._answers[key]
 
 
