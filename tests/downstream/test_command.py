@@ -1,11 +1,14 @@
 """`derain downstream` on coloured squares, and what it says of mistakes."""
 
 import json
+import re
 import sys
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from derain.downstream.decoders import FORMATS
 
 MODEL = """
 from tests.downstream.conftest import Squares
@@ -92,6 +95,11 @@ def test_what_a_users_own_file_raises_is_one_line(derain, arguments):
     code, _, err = derain(*arguments)
     assert code == 1
     assert "mine.py: broken: no weights; --traceback shows more" in err
+
+
+def test_the_help_names_every_kind_of_detector(derain):
+    words = set(re.findall(r"\w+", derain("downstream", "--help")[1]))
+    assert words >= set(FORMATS)
 
 
 @pytest.mark.parametrize("package", ["pycocotools", "onnxruntime"])

@@ -18,8 +18,9 @@ def downstream(
     model: Annotated[
         str,
         typer.Option(
-            help="Judge this model: onnx:FILE:KIND, where KIND is one of DETECTOR, or "
-            "python:FILE:FUNCTION[:ARGUMENT], whose code is run and returns the model."
+            help="Judge this model: onnx:FILE:KIND, where KIND is yolox, nanodet, "
+            "fastestdet or xyxy, or python:FILE:FUNCTION[:ARGUMENT], whose code is run and "
+            "returns the model."
         ),
     ],
     ann: Annotated[

@@ -53,12 +53,6 @@ def _presets() -> str:
     return _choices(*PRESETS, *MIXTURES)
 
 
-def _detectors() -> str:
-    from derain.downstream.decoders import FORMATS
-
-    return _listed(FORMATS)
-
-
 def _default_metrics() -> str:
     from derain.metrics import default_metrics
 
@@ -81,7 +75,6 @@ FACTS: dict[str, Callable[[], str]] = {
     "METRIC": _metrics,
     "PROTOCOL": _protocols,
     "PRESET": _presets,
-    "DETECTOR": _detectors,
     "DEFAULT_METRICS": _default_metrics,
     "DEFAULT_METRICS_OF_SETS": _default_metrics_of_sets,
 }

@@ -180,7 +180,7 @@ def measure(
         task: The model and the annotations.
         versions: By name; ``rain`` must be among them, ``clean`` should.
         bootstrap: Draws of the bootstrap.
-        seed: Of its generator.
+        seed: The seed of its generator.
         note: Is told warnings.
         progress: Is told after each image how many are done, of how many.
 
@@ -198,9 +198,10 @@ def measure(
         clean = pixels.get(CLEAN)
         for name, one in seen.items():
             one.found.append(task.run(image, pixels[name]))
-            if clean is not None and pixels[name].shape == clean.shape:
-                one.psnr.append(psnr(pixels[name], clean, PROTOCOL))
-                one.ssim.append(ssim(pixels[name], clean, PROTOCOL))
+            if clean is not None:
+                same = name == CLEAN
+                one.psnr.append(math.inf if same else psnr(pixels[name], clean, PROTOCOL))
+                one.ssim.append(1.0 if same else ssim(pixels[name], clean, PROTOCOL))
         if clean is not None:
             swapped.append(task.run(image, np.ascontiguousarray(clean[..., ::-1])))
         progress(number, len(task.images))

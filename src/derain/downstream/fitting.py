@@ -34,8 +34,8 @@ def fit(image: Image8, height: int, width: int, how: Fit) -> tuple[Image8, Place
 
     Args:
         image: The image.
-        height: Of the detector's input.
-        width: Of the detector's input.
+        height: Height of the detector's input in pixels.
+        width: Width of the detector's input in pixels.
         how: Keep the ratio of the sides and fill right and bottom, or all around; or stretch.
     """
     rows, columns = image.shape[:2]

@@ -37,7 +37,7 @@ class Subject:
         clean: The folder of the clean images.
         labels: As ``models.load_model`` takes it.
         ignore: The value of mask pixels that do not count.
-        thresholds: Of detections.
+        thresholds: What is counted of detections.
     """
 
     task: str
@@ -106,7 +106,7 @@ def run_downstream(
         out: Folder for the report and the cache.
         settings: How the deraining networks run.
         bootstrap: Draws of the bootstrap.
-        seed: Of the rain of a preset.
+        seed: The seed of the rain of a preset.
         limit: Only the first so many images.
         about: What the report says of this run.
         note: Is told warnings.
