@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "restore": {"engines", "io", "memory", "scales", "tile_budget", "tiles", "weights"},
     "video": {"io", "restore"},
     "batch": {"io", "restore", "video"},
+    "scale": {"batch", "io", "memory", "restore", "weights"},
     "serve": {"batch", "io", "restore", "scales", "weights"},
     "client": set(),
     "export": {"engines", "graph", "models", "weights"},
@@ -39,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "study": {"data", "evaluation", "io", "metrics", "training"},
     "cli": {
         "batch", "benchmark", "data", "engines", "evaluation", "export", "io", "memory", "metrics",
-        "models", "rain", "restore", "serve", "study", "training", "weights",
+        "models", "rain", "restore", "scale", "serve", "study", "training", "weights",
     },
     "__init__": {"restore", "weights"},
     "__main__": {"cli"},
