@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "restore": {"engines", "io", "memory", "scales", "tile_budget", "tiles", "weights"},
     "video": {"io", "restore"},
     "batch": {"io", "restore", "video"},
+    "scale": {"batch", "io", "memory", "restore", "weights"},
     "serve": {"batch", "io", "restore", "scales", "video", "weights"},
     "client": set(),
     "export": {"engines", "graph", "models", "weights"},
@@ -40,7 +41,8 @@ ALLOWED: dict[str, set[str]] = {
     "study": {"data", "evaluation", "io", "metrics", "training"},
     "cli": {
         "batch", "benchmark", "data", "downstream", "engines", "evaluation", "export", "io",
-        "memory", "metrics", "models", "rain", "restore", "serve", "study", "training", "weights",
+        "memory", "metrics", "models", "rain", "restore", "scale", "serve", "study", "training",
+        "weights",
     },
     "__init__": {"restore", "weights"},
     "__main__": {"cli"},

@@ -55,6 +55,26 @@ def progress(what: str = "images") -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
+def run_progress() -> Iterator[Callable[[int, int, int | None], None]]:
+    """A bar for a long run; yields what to call with (finished, failed, in all if known)."""
+    columns = (
+        TextColumn("images"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[failures]}"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task("images", total=None, rate="", failures="")
+
+        def show(finished: int, failed: int, total: int | None) -> None:
+            speed = bar.tasks[0].speed
+            rate = f"{speed:.1f}/s" if speed else ""
+            failures = f"{failed} failed" if failed else ""
+            bar.update(task, completed=finished, total=total, rate=rate, failures=failures)
+
+        yield show
+
+
+@contextmanager
 def frame_progress() -> Iterator[Callable[[str, int, int], None]]:
     """A bar for each clip: frames, rate and time left; yields what to call with (clip, done, all).
 

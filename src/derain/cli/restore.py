@@ -126,6 +126,25 @@ def restore(
     max_pixels: Annotated[
         int, typer.Option(min=1, help="Refuse images of more pixels than this.")
     ] = 250_000_000,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[local|auto|ADDRESS]",
+            help="Restore a folder and its tar shards with Ray: on this machine, on the cluster "
+            "that it belongs to, or on the one at an address.",
+        ),
+    ] = None,
+    tar: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --ray, write images into tar shards of this many."),
+    ] = None,
+    worker_cpus: Annotated[
+        int, typer.Option(min=1, help="With --ray, give each worker this many cores.")
+    ] = 1,
+    worker_gpus: Annotated[
+        float,
+        typer.Option(min=0, help="With --ray, give each worker this many GPUs, or a fraction."),
+    ] = 0.0,
 ) -> None:
     """Remove the rain from images and clips.
 
@@ -138,6 +157,23 @@ def restore(
 
     log_to_terminal()
     options = RestoreOptions(tile, scales, strength)
+    if ray is not None:
+        from derain.cli.scale import restore_with_ray
+
+        restore_with_ray(
+            inputs, out, ray,
+            batch.BatchSettings(
+                format, quality, options, overwrite, skip_existing, max_pixels
+            ),
+            model=(model, device, engine, precision, memory),
+            recursive=recursive, resume=resume, tar=tar, cpus=worker_cpus, gpus=worker_gpus,
+            refused={
+                "--suffix": suffix is not None, "--codec": codec is not None,
+                "--no-temporal": not temporal, "--jobs": jobs != 2, "--log": log is not None,
+            },
+        )  # fmt: skip
+    if tar or worker_cpus != 1 or worker_gpus:
+        raise ValueError("--tar, --worker-cpus and --worker-gpus apply only with --ray")
     todo, failed = batch.plan(inputs, out, recursive=recursive, suffix=suffix, format=format)
     if log and is_image_name(log.name):
         raise ValueError(f"--log {log}: would write into an image; choose another name")

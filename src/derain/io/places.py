@@ -56,6 +56,12 @@ def local_path(place: str) -> Path | None:
     return None if is_url(place) else Path(place)
 
 
+def absolute(place: str) -> str:
+    """A place that means the same in every folder."""
+    path = local_path(place)
+    return place if path is None else str(path.absolute())
+
+
 def below(place: str, name: str) -> str:
     """The place of a name below a folder.
 
