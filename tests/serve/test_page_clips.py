@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("playwright", reason="the page's tests need playwright (derain[dev])")
+pytest.importorskip("av", reason='needs pip install "derain[video]"')
+
 from playwright.sync_api import Page, expect
 from tests.serve.conftest import Running
 from tests.serve.test_page import (  # noqa: F401  (fixtures, which pytest finds by their names)
@@ -24,8 +28,6 @@ from tests.serve.test_page import (  # noqa: F401  (fixtures, which pytest finds
     wait_for,
 )
 from tests.video.clips import make, needs_ffmpeg
-
-pytest.importorskip("av", reason='needs pip install "derain[video]"')
 
 pytestmark = [
     pytest.mark.slow,
@@ -85,6 +87,10 @@ def test_before_and_after_of_a_clip_play_as_one(
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     look_at(page, "street.mp4")
     assert overhang(page) <= 0
+    clock, tools = (page.locator(name).bounding_box() for name in (".clock", ".tools"))
+    assert clock
+    assert tools
+    assert clock["x"] + clock["width"] <= tools["x"] + tools["width"] + 1
 
 
 def test_the_answer_of_the_server_can_be_sought_in(

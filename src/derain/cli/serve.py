@@ -85,7 +85,7 @@ def serve(
 ) -> None:
     """Serve a page and an API that remove rain, on this machine.
 
-    Ctrl-C or SIGTERM finishes what runs; a second one stops at once.
+    Ctrl-C or SIGTERM finishes images that run and ends a clip; a second one stops at once.
     """
     from derain.cli.console import log_to_terminal, note
     from derain.memory import parse_bytes

@@ -26,8 +26,11 @@ export async function thumbnail(file, canvas) {
 
 const known = new WeakMap(); // blob -> its address as a promise, which fails where it has none
 
-/** The address of an item's image as it came, or null where the browser cannot show it. */
-export function original(item) { return address(item.file).catch(() => null); }
+/** The address of an image as it came or of a clip's start, or null where there is none to show. */
+export function original(item) {
+  if (item.clip) item.start ??= still(item.file);
+  return Promise.resolve(item.start ?? item.file).then((blob) => address(blob)).catch(() => null);
+}
 
 /**
  * The addresses of an item's image before and after.
@@ -38,7 +41,7 @@ export function original(item) { return address(item.file).catch(() => null); }
  */
 export async function pair(item) {
   try {
-    return await Promise.all([item.file, item.result.blob].map(address));
+    return await Promise.all([item.file, item.result.blob].map((blob) => address(blob, item.clip)));
   } catch (error) {
     if (item.clip) throw error;
     item.result.drawn ??= [drawn(item, 0), drawn(item, 1)];
@@ -53,21 +56,25 @@ async function drawn(item, strength) {
 
 /** Give up the addresses of an item, and with them the browser's memory of its images. */
 export function release(item) {
-  for (const blob of [item.file, ...[...item.results.values()].map((result) => result.blob)]) {
-    known.get(blob)?.then(URL.revokeObjectURL, () => {});
-    known.delete(blob);
-  }
+  item.start?.then((blob) => forget(blob), () => {});
+  const results = [...item.results.values()].map((result) => result.blob);
+  for (const blob of [item.file, ...results]) forget(blob);
 }
 
-function address(blob) {
-  if (!known.has(blob)) known.set(blob, decode(blob));
+function forget(blob) {
+  known.get(blob)?.then(URL.revokeObjectURL, () => {});
+  known.delete(blob);
+}
+
+function address(blob, clip = false) {
+  if (!known.has(blob)) known.set(blob, decode(blob, clip));
   return known.get(blob);
 }
 
-async function decode(blob) {
+async function decode(blob, clip) {
   const address = URL.createObjectURL(blob);
   try {
-    if (blob.type.startsWith("video/")) await firstFrame(address);
+    if (clip) await firstFrame(address);
     else await Object.assign(new Image(), { src: address }).decode();
   } catch (error) {
     URL.revokeObjectURL(address);
@@ -83,6 +90,14 @@ function firstFrame(address) {
     video.addEventListener("error", () => reject(video.error));
     Object.assign(video, { muted: true, preload: "auto", src: address });
   });
+}
+
+/** The first frame of a clip as an image. */
+async function still(file) {
+  const video = await frame(file);
+  const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
+  canvas.getContext("2d").drawImage(video, 0, 0);
+  return canvas.convertToBlob({ type: "image/jpeg" });
 }
 
 /** The first frame of a clip, in a video that is not shown. */
