@@ -56,7 +56,7 @@ def test_best_median_and_worst_are_those(built: list[tables.Table]) -> None:
     line = next(line for line in built[0].lines if line.name == "half")
     assert line.result
     images: dict[str, str] = {}
-    shown = report.examples(line.result, {}, images)
+    shown = report.examples(line.result, {"half": line.result}, {}, images)
     values = sorted((row.values["psnr"] for row in line.result.rows), reverse=True)
     assert [example.rank for example in shown] == ["best", "median", "worst"]
     assert [e.row.values["psnr"] for e in shown] == [values[0], values[2], values[3]]
@@ -67,6 +67,23 @@ def test_best_median_and_worst_are_those(built: list[tables.Table]) -> None:
     rainy = next(line for line in built[0].lines if line.name == "rainy input").measured
     assert rainy["psnr"]
     assert re.search(r"PSNR \d+\.\d\d → \d+\.\d\d", page)
+
+
+def test_any_two_models_can_be_compared_on_every_image_shown(
+    world: Path, engine: Any, make_model: Maker
+) -> None:
+    other = replace(engine, fraction=0.9, record=replace(engine.record, name="most"))
+    models = [rainy_input(), make_model(engine), make_model(other, "most")]
+    results = evaluate(models, [find_set(world, "rain100h")], Plan(), world.parent / "cache")
+    page = report.render(tables.build(results, everyone=False), {})
+    selects = re.findall(r'<select data-side="(\w+)">(.*?)</select>', page, re.DOTALL)
+    first: dict[str, list[str]] = {"left": [], "right": []}
+    for side, text in selects:
+        options = re.findall(r'<option value="([^"]+)"( selected)?>([^<]+)<', text)
+        assert [label for *_, label in options] == ["rainy", "most", "half", "ground truth"]
+        assert len({value for value, *_ in options}) == 4
+        first[side] += [label for _, selected, label in options if selected]
+    assert first == {"left": ["rainy"] * 6, "right": ["most"] * 3 + ["half"] * 3}
 
 
 def test_restored_images_are_kept_and_mended(built: list[tables.Table], engine: Any) -> None:

@@ -1,5 +1,6 @@
 """What would fail in the end of a run fails before its first step."""
 
+import dataclasses
 import sys
 
 import pytest
@@ -7,8 +8,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from derain.models.mspfn import MSPFN  # noqa: E402
+from derain.models.prenet import PReNet  # noqa: E402
 from derain.training.loop import TrainingSettings, train  # noqa: E402
 
+CHEAP = {"width": 4, "stages": 2, "blocks": 1}  # of PReNet, which torch exports in a second
 EXPORTED = TrainingSettings("cpu", workers=0)
 PLAIN = TrainingSettings("cpu", workers=0, onnx=False)
 
@@ -27,18 +30,23 @@ def test_a_network_that_does_not_say_how_it_tiles(data, recipe, tmp_path, monkey
     fails_at_once(recipe, data, tmp_path / "run", PLAIN, "MSPFN.receptive_radius is missing")
 
 
-def test_a_network_that_cannot_be_exported(data, recipe, tmp_path, monkeypatch):
+@pytest.fixture
+def exported(recipe):
+    """A recipe whose export takes little time."""
     pytest.importorskip("onnxscript")
-    forward = MSPFN.forward
+    return dataclasses.replace(recipe, network="prenet", options=CHEAP)
+
+
+def test_a_network_that_cannot_be_exported(data, exported, tmp_path, monkeypatch):
+    forward = PReNet.forward
 
     def unusual(network, rainy):
         result = forward(network, rainy)
         return result + 0 * torch.special.airy_ai(result)  # ONNX has no such function
 
-    monkeypatch.setattr(MSPFN, "forward", unusual)
-    monkeypatch.setattr(MSPFN, "fold", lambda network: network)
-    fails_at_once(recipe, data, tmp_path / "run", EXPORTED, "mspfn-lite: its export would fail")
-    train(recipe, data, tmp_path / "run", PLAIN)
+    monkeypatch.setattr(PReNet, "forward", unusual)
+    fails_at_once(exported, data, tmp_path / "run", EXPORTED, "prenet: its export would fail")
+    train(exported, data, tmp_path / "run", PLAIN)
     assert (tmp_path / "run" / "tiny.safetensors").is_file()
 
 
@@ -66,8 +74,7 @@ def test_a_missing_package_is_said_at_the_start_and_costs_the_file_alone(
     assert (tmp_path / "run" / "tiny.safetensors").is_file()
 
 
-def test_a_run_ends_with_the_file_that_was_tried(data, recipe, tmp_path):
-    pytest.importorskip("onnxscript")
-    train(recipe, data, tmp_path / "run", EXPORTED)
+def test_a_run_ends_with_the_file_that_was_tried(data, exported, tmp_path):
+    train(exported, data, tmp_path / "run", EXPORTED)
     assert (tmp_path / "run" / "tiny.onnx").is_file()
     assert not (tmp_path / "run" / "trial").exists()

@@ -54,19 +54,18 @@ for (const table of all("table.sortable")) {
   });
 }
 
-// Before and after: the left image may be the ground truth, and a figure may take the whole width
+// Each side of a slider shows what is chosen for it, and a figure may take the whole width
 for (const figure of all("figure")) {
-  for (const button of all("[data-left]", figure)) {
-    button.addEventListener("click", () => {
-      const kind = button.dataset.left;
-      const image = figure.querySelector(".over img");
-      image.src = images[image.dataset[kind]];
-      image.alt = kind;
-      figure.querySelector(".tag.left").textContent = button.textContent;
-      for (const other of all("[data-left]", figure)) {
-        other.setAttribute("aria-pressed", String(other === button));
-      }
-    });
+  for (const select of all("[data-side]", figure)) {
+    const side = select.dataset.side;
+    const image = figure.querySelector(side === "left" ? ".over img" : ".layer:not(.over) img");
+    const show = () => {
+      image.src = images[select.value];
+      image.alt = select.selectedOptions[0].textContent;
+      figure.querySelector(`.tag.${side}`).textContent = image.alt;
+    };
+    select.addEventListener("change", show);
+    show(); // a browser that reloads the page keeps what was chosen
   }
   figure.querySelector("[data-wide]").addEventListener("click", (event) => {
     const wide = figure.classList.toggle("wide");

@@ -1,8 +1,12 @@
 """The HTML report: one file that opens from disk, with all its images inside."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
 
 from derain.evaluation import tables, typeset
 from derain.evaluation.evaluate import ImageResult, Measured
@@ -28,7 +32,7 @@ class Example:
     rank: str  # "best", "median" or "worst"
     row: ImageResult
     size: tuple[int, int]  # width, height
-    images: dict[str, str]  # "rainy", "derained" and perhaps "clean" -> key of the report's images
+    images: dict[str, str]  # "rainy", each model, perhaps "ground truth" -> key of the report's
     scores: tuple[str, ...]  # "PSNR 13.55 → 28.66", ...
 
 
@@ -57,9 +61,8 @@ def render(results: Sequence[Table], about: dict[str, str]) -> str:
         plots={table.found.name: plots(table) for table in results},
         examples={
             table.found.name: [
-                (line.name, examples(line.result, _input_of(table), data_urls))
-                for line in table.lines
-                if line.result and line.result.model.path
+                (name, examples(result, _restored(table), _input_of(table), data_urls))
+                for name, result in _restored(table).items()
             ]
             for table in results
         },
@@ -79,6 +82,13 @@ def _input_of(table: Table) -> dict[str, ImageResult]:
     results = [line.result for line in table.lines if line.result]
     rainy = next((result for result in results if not result.model.path), None)
     return {row.item.name: row for row in rainy.rows} if rainy else {}
+
+
+def _restored(table: Table) -> dict[str, Measured]:
+    """What was measured of each model, by its name in the table."""
+    return {
+        line.name: line.result for line in table.lines if line.result and line.result.model.path
+    }
 
 
 def _models(results: Sequence[Table]) -> list[Measured]:
@@ -118,12 +128,16 @@ def plots(table: Table) -> list[tuple[str, str]]:
 
 
 def examples(
-    result: Measured, inputs: dict[str, ImageResult], data_urls: dict[str, str]
+    result: Measured,
+    everyone: Mapping[str, Measured],
+    inputs: Mapping[str, ImageResult],
+    data_urls: dict[str, str],
 ) -> list[Example]:
-    """The best, the median and the worst image of a model.
+    """The best, the median and the worst image of a model, as every model restores them.
 
     Args:
         result: The model on a set.
+        everyone: All models on that set, by name.
         inputs: The same measurements of the rainy images, by image; may be empty.
         data_urls: Receives the images as data: URLs, by a key of their own.
     """
@@ -132,7 +146,7 @@ def examples(
     ranked = sorted(result.rows, key=lambda row: sign * row.values[metric])
     chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
     return [
-        _example(rank, row, result, inputs.get(row.item.name), data_urls)
+        _example(rank, row, everyone, inputs.get(row.item.name), data_urls)
         for rank, row in chosen.items()
     ]
 
@@ -140,19 +154,28 @@ def examples(
 def _example(
     rank: str,
     row: ImageResult,
-    result: Measured,
+    everyone: Mapping[str, Measured],
     before: ImageResult | None,
     data_urls: dict[str, str],
 ) -> Example:
     rainy, clean = read_pair(row.item)
-    shown = {"rainy": rainy, "derained": restored(result.model, result.cache, row.key, rainy)}
-    if clean is not None:
-        shown["clean"] = clean
     keys: dict[str, str] = {}
-    for kind, image in shown.items():
-        owner = result.model.sha256[:8] if kind == "derained" else ""
-        keys[kind] = f"{kind}-{row.key.content[:16]}{owner}"
-        data_urls.setdefault(keys[kind], data_url(image, QUALITY))
+
+    def show(label: str, owner: str, image: Callable[[], NDArray[np.uint8]]) -> None:
+        keys[label] = f"{row.key.content[:16]}-{owner}"
+        if keys[label] not in data_urls:
+            data_urls[keys[label]] = data_url(image(), QUALITY)
+
+    show("rainy", "rainy", lambda: rainy)
+    for name, result in everyone.items():
+        own = next(other for other in result.rows if other.item.name == row.item.name)
+        show(
+            name, result.model.sha256[:8],
+            partial(restored, result.model, result.cache, own.key, rainy),
+        )  # fmt: skip
+    if clean is not None:
+        truth = clean
+        show("ground truth", "clean", lambda: truth)
     scores: list[str] = []
     for metric, value in row.values.items():
         change = f"{_cells(before.values[metric], metric)} → " if before else ""
