@@ -30,7 +30,10 @@ ALLOWED: dict[str, set[str]] = {
     "serve": {"batch", "io", "restore", "scales", "video", "weights"},
     "client": set(),
     "export": {"engines", "graph", "models", "weights"},
-    "benchmark": {"engines", "export", "io", "models", "restore", "weights"},
+    "benchmark": {
+        "batch", "engines", "export", "io", "models", "restore", "scales", "tile_budget", "tiles",
+        "weights",
+    },
     "training": {
         "data", "engines", "export", "io", "losses", "memory", "models", "rain", "weights",
     },

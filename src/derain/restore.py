@@ -25,6 +25,7 @@ from derain.scales import (
     parse_scales,
     part_of,
     reduced,
+    scaled_size,
     scales_by_size,
     taking_away,
 )
@@ -185,7 +186,7 @@ class Restorer:
         top = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
         height, width = pixels.shape[:2]
         overlap, multiple = overlap_for(self.record, tile_size), self.record.size_multiple
-        sizes = {scale: (-(-height // scale), -(-width // scale)) for scale in scales}
+        sizes = {scale: scaled_size((height, width), scale) for scale in scales}
         total = sum(count_tiles(size, tile_size, overlap, multiple) for size in sizes.values())
         done = 0
 

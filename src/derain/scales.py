@@ -43,6 +43,12 @@ def scales_by_size(length: int, full_scale_size: int) -> tuple[int, ...]:
     return (scale, scale // 2) if scale >= 4 else (scale,)
 
 
+def scaled_size(size: tuple[int, int], scale: int) -> tuple[int, int]:
+    """The (H, W) of an image of (H, W) at 1 / `scale`, of squares that are cut off too."""
+    height, width = (-(-length // scale) for length in size)
+    return height, width
+
+
 def parse_scales(text: str) -> tuple[int, ...]:
     """Scales as people write them: "2,1" -> (2, 1).
 
@@ -71,7 +77,7 @@ def reduced(read: Read, size: tuple[int, int], scale: int) -> NDArray[np.float32
     Returns:
         (ceil(H / scale), ceil(W / scale), 3).
     """
-    height, width = (-(-length // scale) for length in size)
+    height, width = scaled_size(size, scale)
     small = np.empty((height, width, 3), np.float32)
     for first in range(0, height, ROWS):
         last = min(first + ROWS, height)

@@ -111,6 +111,12 @@ def count_tiles(size: tuple[int, int], tile: int, overlap: Overlap, multiple: in
     return len(starts[0]) * len(starts[1])
 
 
+def tiled_pixels(size: tuple[int, int], tile: int, overlap: Overlap, multiple: int = 1) -> int:
+    """How many pixels the tiles have that `restore_tiled` runs, padded to the multiple."""
+    (tops, rows), (lefts, columns) = (divide(n, tile, overlap.shared, multiple) for n in size)
+    return len(tops) * rows * len(lefts) * columns
+
+
 def padded_size(height: int, width: int, multiple: int, minimum: int) -> tuple[int, int]:
     """The height and width that `pad` extends an image to."""
     rows, columns = (-(-max(n, minimum) // multiple) * multiple for n in (height, width))

@@ -41,23 +41,28 @@ def time_engine(engine: str, megapixels: float) -> None:
     """Print how long an engine takes on the CPU, in every precision that it has there."""
     import numpy as np
 
+    from derain.benchmark.estimate import estimated_seconds
     from derain.restore import load
+
+    height, width = (round((megapixels * 1e6 * ratio) ** 0.5) for ratio in (3 / 4, 4 / 3))
 
     image = np.random.default_rng(0).random((384, 512, 3), np.float32)
     seen = ""
     for precision in ("f32", "auto"):
+        start = time.perf_counter()
         restorer = load(device="cpu", engine=engine, precision=precision)
         if restorer.engine.precision == seen:
             continue  # auto came to the same
         seen = restorer.engine.precision
+        loading = time.perf_counter() - start
         restorer(image)
         start = time.perf_counter()
         restorer(image)
         seconds = time.perf_counter() - start
-        estimate = seconds * megapixels * 1e6 / image[..., 0].size
+        estimate = loading + estimated_seconds(restorer, height, width)
         typer.echo(
             f"cpu, {restorer.engine.name} {seen}: works, 512x384 in {seconds:.2f} s, "
-            f"{megapixels:g} megapixels in about {estimate:.1f} s"
+            f"a JPEG of {megapixels:g} megapixels in about {estimate:.1f} s"
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from derain.engines.engine import Batch, check_result, image_size, require_one_each, require_size
+from derain.engines.norms import simplify_layer_norms
 from derain.engines.untracked import openvino as ov
 from derain.weights.headers import read_record
 from derain.weights.record import Record
@@ -90,6 +91,7 @@ class OpenVINOEngine:
     def __init__(self, path: Path, precision: str = "auto", threads: int | None = None) -> None:
         model, self.record = read_model(path)
         require_one_each(len(model.inputs), len(model.outputs), path)
+        simplify_layer_norms(model)
         shape = model.input().partial_shape
         lengths = [None if each.is_dynamic else each.get_length() for each in shape]
         self.input_size = image_size(lengths, path)

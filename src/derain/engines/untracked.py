@@ -13,6 +13,7 @@ _found = sys.modules.get(_TELEMETRY)
 sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # Python's mark for "not there"
 try:
     import openvino
+    import openvino.passes
 finally:
     del sys.modules[_TELEMETRY]
     if _found is not None:
