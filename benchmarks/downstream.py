@@ -138,8 +138,9 @@ def correlations(reports: dict[str, Any], primary: str, models: Sequence[str]) -
     texts = []
     for what, pairs in (("kinds of rain", rain), ("gains of deraining", gains)):
         if len(pairs) > 2:
-            rho = spearmanr(*zip(*pairs, strict=True)).statistic
-            texts.append(f"{what}: {rho:.2f} over {len(pairs)}")
+            psnrs, values = zip(*pairs, strict=True)
+            found: Any = spearmanr(psnrs, values)
+            texts.append(f"{what}: {found.statistic:.2f} over {len(pairs)}")
     return f"rank correlation of PSNR and {NAMES[primary]}: {'; '.join(texts)}"
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,7 +126,7 @@ def cocoeval(boxes, found, numbers):
             one = {"image_id": copy, "category_id": int(label), "bbox": size}
             results.append(one | {"score": float(score)})
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
+        truth: Any = COCO()
         truth.dataset = boxes.dataset | {"images": images, "annotations": annotations}
         truth.createIndex()
         evaluation = COCOeval(truth, truth.loadRes(results), "bbox")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from derain.evaluation.cache import Cache
 from derain.rain.folder import synthesize_folder
 
 
-def evaluated(world, model=None, rain="preset:rain100h", **inputs):
+def evaluated(world, model=None, rain: Any = "preset:rain100h", **inputs):
     versions = {"rain": rain, **inputs, "clean": world / "clean"}
     return evaluate_downstream(
         "detect", model or Squares(), versions, world / "boxes.json", bootstrap=50

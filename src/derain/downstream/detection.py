@@ -190,8 +190,8 @@ def _area(curve: _Curve, weights: Weights, truths: Array) -> Array:
 
 def _evaluated(
     boxes: Boxes, found: Sequence[Detections], thresholds: Sequence[float] | Array
-) -> COCOeval:
-    """COCOeval after its matching, over objects of any size."""
+) -> Any:
+    """COCOeval after its matching, over objects of any size; its types tell less than it has."""
     annotations: list[dict[str, Any]] = []
     for number, one in zip(boxes.ids, found, strict=True):
         for box, score, label in zip(one.boxes, one.scores, one.labels, strict=True):
@@ -205,7 +205,8 @@ def _evaluated(
                 }
             )  # fmt: skip
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
-        truth, detected = COCO(), COCO()
+        truth: Any = COCO()
+        detected: Any = COCO()
         truth.dataset = boxes.dataset
         detected.dataset = boxes.dataset | {"annotations": annotations}
         truth.createIndex()

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +128,9 @@ def evaluate_downstream(
     """
     if task == "detect":
         thresholds = DetectionSettings(score_threshold, iou_threshold)
-        chosen: Task = DetectionTask(model, read_coco(Path(annotations)), thresholds)
+        chosen: Task = DetectionTask(
+            cast(Detector, model), read_coco(Path(annotations)), thresholds
+        )
     elif task == "segment":
         if not isinstance(model, Segmenter):
             raise ValueError("a segmenter has a name and says its num_classes")
@@ -161,7 +163,7 @@ def as_input(what: Any, clean: Any = None, rain: Input | None = None) -> Input:
     if callable(what):
         if rain is None:
             raise ValueError("a function needs the rainy images, under the name rain")
-        return Derained(what, rain)
+        return Derained(cast(Callable[[NDArray[Any]], NDArray[Any]], what), rain)
     return what
 
 

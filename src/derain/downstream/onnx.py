@@ -76,7 +76,7 @@ class OnnxDetector:
         how = self.format
         placed, placement = fit(image, *self.size, how.fit)
         colours = placed[..., ::-1] if how.order == "bgr" else placed
-        values = (colours - np.float32(how.mean)) / np.float32(how.std)
+        values = (colours - np.asarray(how.mean, np.float32)) / np.asarray(how.std, np.float32)
         batch = np.ascontiguousarray(values.transpose(2, 0, 1), np.float32)
         outputs = self._run(batch[None] if self._batched else batch)
         try:

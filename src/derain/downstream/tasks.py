@@ -75,8 +75,9 @@ class Task(Protocol):
 class DetectionTask:
     """Boxes around objects."""
 
-    name, primary = "detect", "ap"
-    shown = ("precision", "recall", "iou", "ap", "ap50", "ap75")
+    name: str = "detect"
+    primary: str = "ap"
+    shown: tuple[str, ...] = ("precision", "recall", "iou", "ap", "ap50", "ap75")
 
     def __init__(
         self, model: Detector, boxes: Boxes, thresholds: DetectionSettings | None = None
@@ -113,8 +114,9 @@ class DetectionTask:
 class SegmentationTask:
     """A class for every pixel."""
 
-    name, primary = "segment", "miou"
-    shown = ("pa", "mpa", "miou")
+    name: str = "segment"
+    primary: str = "miou"
+    shown: tuple[str, ...] = ("pa", "mpa", "miou")
 
     def __init__(self, model: Segmenter, masks: Masks) -> None:
         self.model, self.masks = model, masks
