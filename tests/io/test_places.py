@@ -105,3 +105,18 @@ def test_what_a_url_cannot_do_is_one_line(root):
     ):
         _, failed = batch.plan(sources, out)
         assert words in failed[0].message
+
+
+def test_metrics_measures_images_behind_urls(root, derain, tmp_path):
+    rng = np.random.default_rng(0)
+    clean = rng.integers(0, 200, (24, 32, 3), np.uint8)
+    (tmp_path / "clean").mkdir()
+    for name in ("a.png", "b.png"):
+        places.write(f"{root}/rainy/{name}", encode_image(DecodedImage(clean + 10, "PNG")))
+        (tmp_path / "clean" / name).write_bytes(encode_image(DecodedImage(clean, "PNG")))
+    options = ("-m", "psnr", "--protocol", "rgb", "--csv")
+    code, out, _ = derain("metrics", f"{root}/rainy", tmp_path / "clean", *options)
+    assert code == 0
+    assert out.count(f"{20 * np.log10(25.5):.2f}") >= 2
+    code, _, err = derain("metrics", f"{root}/none", *options)
+    assert (code, "no such file or folder" in err) == (1, True)

@@ -121,3 +121,14 @@ def test_tar_shards_are_restored_whole_and_made_of_single_files(cluster, s3, tmp
     status = {row["source"]: row["status"] for row in rows_of(plan.out)}
     assert status["shard.tar/../b.png"] == "failed"
     assert status["shard.tar/a.png"] == status["shard.tar"] == status["0.png"] == "done"
+
+
+def test_rain_is_taken_from_a_column_of_a_dataset(cluster):
+    arrays = [np.full((8, 8, 3), value, np.uint8) for value in (1, 2, 3)]
+    dataset = ray.data.from_items([{"image": a, "label": n} for n, a in enumerate(arrays)])
+
+    def made():
+        return identity(1)
+
+    rows = scale.restore_dataset(dataset, made).take_all()
+    assert {row["label"]: row["image"].max() for row in rows} == {0: 1, 1: 2, 2: 3}

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
 
 
 def metrics(
-    images: Annotated[Path, typer.Argument(help="An image, or a folder of them.")],
+    images: Annotated[str, typer.Argument(help="An image, or a folder of them; or its URL.")],
     references: Annotated[
-        Path | None,
-        typer.Argument(help="The clean image, or the folder of clean images with the same names."),
+        str | None,
+        typer.Argument(
+            help="The clean image, or the folder of clean images with the same names; or its URL."
+        ),
     ] = None,
     metric: Annotated[
         list[str] | None,
@@ -50,6 +53,7 @@ def metrics(
 ) -> None:
     """Measure the quality of restored images as the papers do."""
     from derain.cli.console import note, progress
+    from derain.io.mirror import local_copy
     from derain.metrics import METRICS, ParametersError, default_metrics, fetch_parameters
     from derain.metrics.folder import compare_folders
 
@@ -60,9 +64,13 @@ def metrics(
         for name in names if fetch else ():
             if name in METRICS and METRICS[name].needs_parameters:
                 note(f"{name}: {fetch_parameters(name)}")
-        with progress() as show:
+        with (
+            local_copy(images) as measured,
+            local_copy(references) if references else nullcontext() as clean,
+            progress() as show,
+        ):
             result = compare_folders(
-                images, references, names, protocol, jobs or os.cpu_count() or 1, show, parameters
+                measured, clean, names, protocol, jobs or os.cpu_count() or 1, show, parameters
             )
     except ParametersError as error:
         raise ValueError(f"{error}; or --fetch" if not fetch else str(error)) from error
