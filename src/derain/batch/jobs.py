@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from derain.io.clips import is_clip, is_clip_name
-from derain.io.formats import FORMATS
+from derain.io.clips import is_animation, is_clip, is_clip_name
+from derain.io.formats import ANIMATED, FORMATS
 from derain.io.pairs import is_image_name, list_images
 
 SUFFIX = "_derained"
@@ -107,16 +107,20 @@ def plan(
     failed: list[Outcome] = []
     taken: dict[Path | None, str] = {}
     for source, root, problem in found:
-        clip = not problem and source != PIPE and not is_url(source) and is_clip(Path(source))
+        is_file = not problem and source != PIPE and not is_url(source)
+        animated = is_file and is_animation(Path(source))
+        clip = animated or (is_file and is_clip(Path(source)))
         if clip and out == PIPE:
-            problem = f"{source}: a clip goes to a file, not to standard output"
+            problem = f"{source}: moves, and so goes to a file, not to standard output"
         if out == PIPE or (beside and source == PIPE):
             target = None
         elif into_file:
             target = Path(str(out))
         else:
             name = Path(source_name(source))
-            ending = ending_of(format) if format and not clip else name.suffix
+            ending = name.suffix
+            if format and (not clip or (animated and FORMATS[ending_of(format)] in ANIMATED)):
+                ending = ending_of(format)
             target = folder_for(source, root, out) / f"{name.stem}{suffix}{ending}"
         if not problem and target in taken:
             place = target or "standard output"
