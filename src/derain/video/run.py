@@ -1,6 +1,7 @@
 """Restore a clip or an animated image: frame by frame, encoded in segments, joined at the end."""
 
 import contextlib
+import errno
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -127,13 +128,16 @@ def restore(
         kept.prepare(settings.resume, settings.overwrite)
         try:
             _encode(movie, sink, kept, restorer, settings, on_frame, cancel)
-        except BaseException:
+            frames, change = kept.summary()
+            parts = itertools.chain.from_iterable(segment.packets for segment in kept.all())
+            sink.write(target, parts, frames)
+        except BaseException as error:
             if not kept.finished():  # nothing to go on with
                 kept.remove()
+            elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                why = "the disk is full; make room, then --resume goes on with the segments"
+                raise OSError(error.errno, why, str(target)) from None
             raise
-        frames, change = kept.summary()
-        parts = itertools.chain.from_iterable(segment.packets for segment in kept.all())
-        sink.write(target, parts, frames)
         kept.remove()
         return Report(frames, movie.size, change / frames, tuple(movie.problems))
 
