@@ -1,7 +1,9 @@
 """What goes wrong: kills, cut and damaged clips, no clips. Nothing is lost or half-written."""
 
+import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +12,8 @@ import time
 import pytest
 from tests.video.clips import X264, ffmpeg, make, needs_ffmpeg, probe, times
 
+from derain.batch.jobs import Job
+from derain.batch.runner import describe
 from derain.io.formats import ImageError
 from derain.video import Stopped, VideoSettings, restore, segments
 
@@ -88,6 +92,47 @@ def test_kills_at_any_moment_cost_nothing_but_time(tmp_path, restorer, monkeypat
         restore(source, parts, restorer, VideoSettings(resume=True))
     assert hashes(whole) == hashes(parts)
     assert not (tmp_path / "parts.mp4.segments").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of 1 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("a small disk can be mounted by root alone")
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("this system lets nobody mount a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_says_so_and_resume_finishes(tmp_path, small_disk, restorer, monkeypatch):
+    monkeypatch.setattr(segments, "LENGTH", 4)
+    source = make(tmp_path / "a.mp4", frames=10)
+    whole, target, filler = tmp_path / "whole.mp4", small_disk / "b.mp4", small_disk / "filler"
+    restore(source, whole, restorer, PLAIN)
+
+    def fill(progress):
+        if progress.done == 6:  # in the second segment
+            with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4096))
+
+    with pytest.raises(OSError, match=r"the disk is full; make room, then --resume") as caught:
+        restore(source, target, restorer, PLAIN, on_frame=fill)
+    assert describe(caught.value, Job(str(source), target)).startswith(f"{target}: the disk is")
+    kept = sorted(path.name for path in (small_disk / "b.mp4.segments").iterdir())
+    assert kept == ["000000.segment", "plan.json"]
+    assert not target.exists()
+    filler.unlink()
+    told: list[int] = []
+    resumed = VideoSettings(temporal=False, resume=True)
+    restore(source, target, restorer, resumed, on_frame=lambda p: told.append(p.done))
+    assert told == [5, 6, 7, 8, 9, 10]
+    assert hashes(target) == hashes(whole)
+    assert [path.name for path in small_disk.iterdir()] == ["b.mp4"]
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts"])

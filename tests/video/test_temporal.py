@@ -6,7 +6,7 @@ from skimage import data
 
 from derain.rain.falling import FallingRain
 from derain.video import CONTEXT, stream
-from derain.video.temporal import fuse, fuse_one
+from derain.video.temporal import fuse
 
 PHOTO = data.astronaut().astype(np.float32) / 255
 RAIN = {"zoom": 1.5, "mean": 0.1, "peak": 0.45, "groups": 2}
@@ -44,8 +44,29 @@ def test_a_panning_clip_gains_and_its_texture_stays(restorer):
 
 def test_frames_behind_a_cut_are_left_out():
     one, other = crop(0), np.ascontiguousarray(crop(300, 300)[::-1])
-    result = fuse_one((one, one), [(other, other)] * 4)
+    clip = [other, other, one, other, other]
+    result = list(fuse((frame, frame) for frame in clip))[2]
     assert np.abs(result - one).mean() < 0.003
+
+
+def test_finer_levels_than_8_bits_survive():
+    step = np.linspace(0.4, 0.41, 160, dtype=np.float32)  # three levels of 8 bits, 41 of 12
+    frame = np.repeat(np.tile(step, (120, 1))[..., None], 3, axis=2)
+    result = list(fuse([(frame, frame)] * 5))[2]
+    assert np.abs(result - frame).max() < 1 / 4095
+
+
+@pytest.mark.parametrize("size", [(9, 9), (1, 40), (40, 1)])
+def test_frames_too_small_for_the_flow(size):
+    frame = np.full((*size, 3), 0.5, np.float32)
+    for result in fuse([(frame, frame)] * 3):
+        assert np.allclose(result, frame, atol=1e-6)
+
+
+def test_a_source_whose_frames_change_their_size(restorer):
+    frames = [crop(40 + k)[: 64 if k < 3 else 48, :64] for k in range(6)]
+    shapes = [result.shape for result in stream(frames, restorer)]
+    assert shapes == [frame.shape for frame in frames]
 
 
 def test_an_object_that_jumps_leaves_no_ghost():

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from derain.io import places
-from derain.io.clips import is_clip, is_clip_name
-from derain.io.formats import FORMATS, one_line
+from derain.io.clips import is_animation, is_clip, is_clip_name
+from derain.io.formats import ANIMATED, FORMATS, one_line
 from derain.io.pairs import is_image_name, list_images
 from derain.io.places import is_url, is_web
 
@@ -134,7 +134,9 @@ def plan(
     failed: list[Outcome] = []
     taken: dict[Path | str | None, str] = {}
     for source, root, problem in found:
-        clip = not problem and source != PIPE and not is_url(source) and is_clip(Path(source))
+        is_file = not problem and source != PIPE and not is_url(source)
+        animated = is_file and is_animation(Path(source))
+        clip = animated or (is_file and is_clip(Path(source)))
         if out and is_web(out):
             problem = f"{out}: an address of the web cannot be written to"
         elif clip and out and is_url(out):
@@ -142,14 +144,16 @@ def plan(
         elif is_url(source) and is_clip_name(source):
             problem = f"{source}: clips are read from files of this machine; copy it first"
         if clip and out == PIPE:
-            problem = f"{source}: a clip goes to a file, not to standard output"
+            problem = f"{source}: moves, and so goes to a file, not to standard output"
         if out == PIPE or (beside and source == PIPE):
             target = None
         elif into_file:
             target = out if is_url(str(out)) else Path(str(out))
         else:
             name = Path(source_name(source))
-            ending = ending_of(format) if format and not clip else name.suffix
+            ending = name.suffix
+            if format and (not clip or (animated and FORMATS[ending_of(format)] in ANIMATED)):
+                ending = ending_of(format)
             folder, name = folder_for(source, root, out), f"{name.stem}{suffix}{ending}"
             target = folder / name if isinstance(folder, Path) else f"{folder}/{name}"
         if not problem and target in taken:

@@ -3,11 +3,22 @@
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write under a temporary name in the same folder, on the disk before it is renamed.
+    """Write a whole file. Errors as of ``atomic_file``."""
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that has a temporary name in the same folder until the block has ended.
+
+    It is on the disk before it is renamed, and gone if the block raises.
 
     The file gets the permissions that any new file gets.
 
@@ -21,7 +32,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         # for every thread.
         handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

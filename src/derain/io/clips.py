@@ -1,9 +1,12 @@
-"""Which files are clips: by their first bytes, or by their name in a listing."""
+"""Which files are clips or animated images: by their bytes, or by their name in a listing."""
 
 import re
+import struct
 from pathlib import Path
+from typing import BinaryIO
 
 from derain.io.formats import ImageError
+from derain.io.header import gif_palette
 
 # Names that a folder is searched for.
 SUFFIXES = (
@@ -56,3 +59,65 @@ def is_clip(path: Path) -> bool:
     except OSError as error:
         raise ImageError(f"{path}: {error.strerror}") from None
     return clip_suffix(head) is not None or is_clip_name(path.name)
+
+
+def is_animation(path: Path) -> bool:
+    """Whether a file is an animated image: a GIF, PNG or WebP of several frames.
+
+    No more of the file is read than it takes to tell. A damaged one is none.
+
+    Raises:
+        ImageError: It cannot be read; names it.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(12)
+            if start[:8] == b"\x89PNG\r\n\x1a\n":
+                return _moves_png(file)
+            if start[:4] == b"RIFF" and start[8:] == b"WEBP":
+                return _moves_webp(file)
+            return start[:4] == b"GIF8" and _moves_gif(file)
+    except (struct.error, IndexError):
+        return False
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror}") from None
+
+
+def _moves_png(file: BinaryIO) -> bool:
+    """Whether a chunk of more than one frame stands before the pixels."""
+    file.seek(8)
+    while True:
+        length, kind, frames = struct.unpack(">I4sI", file.read(12))
+        if kind in (b"acTL", b"IDAT", b"IEND"):
+            return kind == b"acTL" and frames > 1
+        file.seek(length, 1)
+
+
+def _moves_webp(file: BinaryIO) -> bool:
+    """Whether there are two frames."""
+    frames = 0
+    while frames < 2 and len(head := file.read(8)) == 8:
+        kind, length = struct.unpack("<4sI", head)
+        if kind in (b"VP8 ", b"VP8L"):
+            return False
+        frames += kind == b"ANMF"
+        file.seek(length + length % 2, 1)
+    return frames > 1
+
+
+def _moves_gif(file: BinaryIO) -> bool:
+    """Whether there are two frames."""
+    file.seek(10)
+    frames, table = 0, file.read(3)[0]
+    file.seek(gif_palette(table), 1)
+    while (kind := file.read(1)) in (b"!", b","):
+        if kind == b"!":
+            file.seek(1, 1)
+        else:
+            frames += 1
+            file.seek(gif_palette(file.read(9)[8]) + 1, 1)
+        if frames > 1:
+            return True
+        while length := file.read(1)[0]:
+            file.seek(length, 1)
+    return False

@@ -14,6 +14,7 @@ from derain.io.atomic import write_atomically
 from derain.io.codecs import encode_png16, encode_ppm16, encode_tiff
 from derain.io.decode import DecodedImage
 from derain.io.formats import SIXTEEN_BIT, WITH_ALPHA, ImageError, one_line
+from derain.io.palette import indexed
 from derain.io.quiet import quiet_codecs
 
 QUALITY = 95
@@ -93,7 +94,11 @@ def grey_of(pixels: NDArray[Any]) -> NDArray[Any]:
 def encode_pixels(pixels: NDArray[np.uint8], format: str, **options: Any) -> bytes:
     """Encode bare 8-bit pixels, (H, W, 3) or (H, W), with options of Pillow's ``save``."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format, **options)
+    image = Image.fromarray(pixels)
+    if format == "GIF":
+        image, more = indexed(pixels)
+        options |= more
+    image.save(buffer, format, **options)
     return buffer.getvalue()
 
 

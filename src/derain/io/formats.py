@@ -9,6 +9,7 @@ FORMATS = {
 SUFFIXES = tuple(FORMATS)
 SIXTEEN_BIT = ("PNG", "TIFF", "PPM")
 WITH_ALPHA = ("PNG", "TIFF", "WEBP", "AVIF", "GIF", "JPEG2000")
+ANIMATED = ("GIF", "PNG", "WEBP")  # formats of animated images
 MAX_PIXELS = 250_000_000  # of an image of any format, unless the caller sets another limit
 MAX_LENGTH = 1 << 20  # pixels of a height or width; OpenCV's own limit
 

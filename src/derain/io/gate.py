@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from derain.io import places
-from derain.io.formats import MAX_LENGTH, MAX_PIXELS, ImageError, one_line
+from derain.io.formats import ANIMATED, MAX_LENGTH, MAX_PIXELS, ImageError, one_line
 from derain.io.header import (
     CUT,
+    MAX_FRAMES,
     MAX_METADATA,
     MAX_PAGES,
     Header,
@@ -44,13 +45,16 @@ PARSERS: tuple[tuple[bytes, Callable[[bytes], Header]], ...] = (
 )
 
 
-def read_header(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Header:
+def read_header(
+    data: bytes, name: str, max_pixels: int = MAX_PIXELS, *, animated: bool = False
+) -> Header:
     """Recognise and check the bytes of an image file.
 
     Args:
         data: The whole file.
         name: What messages call it.
-        max_pixels: Refuse larger images.
+        max_pixels: Refuse larger images, and animated ones of more pixels in all their frames.
+        animated: Whether an animated image is welcome.
 
     Raises:
         ImageError: Not an image of a known format, damaged, animated, of a kind that is not
@@ -64,7 +68,7 @@ def read_header(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Header:
         raise ImageError(f"{name}: not an image that derain can read{hint}")
     try:
         header = parse(data)
-        _check(header, len(data), max_pixels)
+        _check(header, len(data), max_pixels, animated)
     except ValueError as error:
         raise ImageError(f"{name}: {one_line(error)}") from None
     except Exception:  # an offset, a length or a number that leads out of the file
@@ -138,10 +142,11 @@ def inspect_image(path: Path, max_pixels: int = MAX_PIXELS) -> Header:
     return read_header(read_file(path, max_pixels), str(path), max_pixels)
 
 
-def _check(header: Header, size: int, max_pixels: int) -> None:
+def _check(header: Header, size: int, max_pixels: int, animated: bool) -> None:
     width, height = header.width, header.height
-    if header.frames > 1:
-        many = f"more than {MAX_PAGES}" if header.frames > MAX_PAGES else f"{header.frames}"
+    counted = MAX_PAGES if header.format == "TIFF" else MAX_FRAMES
+    if header.frames > (counted if animated and header.format in ANIMATED else 1):
+        many = f"more than {counted}" if header.frames > counted else f"{header.frames}"
         raise ValueError(f"has {many} pages or frames; split it first")
     if width < 1 or height < 1:
         raise ValueError(f"damaged image: {width}x{height} pixels")
@@ -149,6 +154,11 @@ def _check(header: Header, size: int, max_pixels: int) -> None:
         raise ValueError(
             f"{width}x{height} is over the limit of {max_pixels / 1e6:g} megapixels; "
             "--max-pixels raises it"
+        )
+    if width * height * header.frames > max_pixels:
+        raise ValueError(
+            f"{header.frames} frames of {width}x{height} are together over the limit of "
+            f"{max_pixels / 1e6:g} megapixels; --max-pixels raises it"
         )
     if max(width, height) > MAX_LENGTH:
         raise ValueError(

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from derain.io.exif import orientation_of
 
 MAX_METADATA = 16_000_000  # bytes of a colour profile or XMP packet that is stored compressed
-MAX_PAGES = 1000  # that are counted
+MAX_PAGES = 1000  # of a TIFF that are counted
+MAX_FRAMES = 20_000  # of a GIF that are counted
 MAX_SCANS = 100  # of a progressive JPEG, each of which passes over the whole image
 SPARSEST = 50_000  # pixels per byte: sparser files of formats without a bound are not believed
 
@@ -49,9 +50,14 @@ class Header:
         return (self.width, self.height) if turned else (self.height, self.width)
 
 
+_PNG_STILL = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # chunks that pixels need
+_PNG_MOVING = (*_PNG_STILL, b"fcTL", b"fdAT")
+
+
 def parse_png(data: bytes) -> Header:
     """Header of a PNG; all chunks are walked, and only those that pixels need go on."""
     view, position, chunks = memoryview(data), 8, 0
+    needed = _PNG_STILL
     kept: list[memoryview] = [view[:8]]
     found: dict[bytes, bytes] = {}
     kind = b""
@@ -65,7 +71,7 @@ def parse_png(data: bytes) -> Header:
             raise ValueError("damaged image: too many chunks")
         if (kind == b"IHDR") != (chunks == 1):
             raise ValueError("damaged image: no header")
-        if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
+        if kind in needed:
             (stored,) = struct.unpack_from(">I", data, end - 4)
             if zlib.crc32(view[position + 4 : end - 4]) != stored:
                 raise ValueError("damaged image: wrong checksum")
@@ -76,6 +82,9 @@ def parse_png(data: bytes) -> Header:
                 found[kind] = bytes(body)
         elif kind in (b"IHDR", b"tRNS", b"eXIf", b"iCCP", b"pHYs", b"acTL"):
             found.setdefault(kind, bytes(body))
+        if kind == b"acTL" and struct.unpack_from(">I", found[kind])[0] > 1:
+            needed = _PNG_MOVING
+            kept.append(view[position:end])
         position = end
     width, height, bits, colour = struct.unpack_from(">IIBB", found[b"IHDR"])
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour)
@@ -259,15 +268,15 @@ def parse_pnm(data: bytes) -> Header:
 def parse_gif(data: bytes) -> Header:
     """Header of a GIF: its screen, or a frame that reaches beyond it."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
-    position, frames = 13 + _gif_palette(flags), 0
-    while position < len(data) and data[position] != 0x3B and frames <= MAX_PAGES:
+    position, frames = 13 + gif_palette(flags), 0
+    while position < len(data) and data[position] != 0x3B and frames <= MAX_FRAMES:
         if data[position] == 0x21:
             position += 2
         elif data[position] == 0x2C:
             frames += 1
             left, top, across, down, flags = struct.unpack_from("<HHHHB", data, position + 1)
             width, height = max(width, left + across), max(height, top + down)
-            position += 11 + _gif_palette(flags)
+            position += 11 + gif_palette(flags)
         else:
             raise ValueError("damaged image: no GIF block")
         while length := data[position]:
@@ -278,7 +287,7 @@ def parse_gif(data: bytes) -> Header:
     return Header("GIF", width, height, opencv=False, frames=frames, densest=3000)
 
 
-def _gif_palette(flags: int) -> int:
+def gif_palette(flags: int) -> int:
     """Bytes of the colour table that follows."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 

@@ -26,6 +26,7 @@ from PIL import (
     PngImagePlugin,
     PpmImagePlugin,
     TiffImagePlugin,
+    WebPImagePlugin,
 )
 
 from derain.io.codecs import DIRECTORIES, EXIF_TAGS
@@ -40,6 +41,7 @@ READERS: dict[str, type[ImageFile.ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
     "GIF": GifImagePlugin.GifImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
     "PPM": PpmImagePlugin.PpmImageFile,
     "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
 }
@@ -54,7 +56,7 @@ _catching = threading.Lock()  # Python's list of warning filters is one for all 
 
 
 @contextmanager
-def _warnings_to_log(name: str) -> Iterator[None]:
+def warnings_to_log(name: str) -> Iterator[None]:
     """Send what Pillow warns of to the log, each text once."""
     with _catching, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -65,7 +67,12 @@ def _warnings_to_log(name: str) -> Iterator[None]:
                 log.info("%s: %s", name, text)
 
 
-def _open(header: Header, data: bytes) -> ImageFile.ImageFile:
+def open_checked(header: Header, data: bytes) -> ImageFile.ImageFile:
+    """Open a file that passed the gate by its format's own class.
+
+    Raises:
+        Exception: Anything, from a damaged file.
+    """
     reader = READERS.get(header.format)
     if reader is None:
         raise ValueError(f"{header.format} needs a newer Pillow: `pip install -U Pillow`")
@@ -81,7 +88,7 @@ def decode(header: Header) -> tuple[NDArray[Any], Header]:
     Raises:
         Exception: Anything, from a damaged file; for ``derain.io.decode`` to name.
     """
-    with _warnings_to_log(header.format), _open(header, header.payload) as image:
+    with warnings_to_log(header.format), open_checked(header, header.payload) as image:
         check_mode(image)
         image.load()
         orientation = header.orientation
@@ -135,7 +142,7 @@ def cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> Image.Image:
 def with_metadata(header: Header, data: bytes, name: str) -> Header:
     """Add what Pillow finds beside the pixels; what is damaged is left out, and logged."""
     try:
-        with _warnings_to_log(name), _open(header, data) as image:
+        with warnings_to_log(name), open_checked(header, data) as image:
             found = replace(
                 header,
                 exif=_exif(image),

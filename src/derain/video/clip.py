@@ -21,31 +21,13 @@ from av.error import EOFError as EndOfFile
 from av.error import FFmpegError, InvalidDataError, PatchWelcomeError
 
 from derain.io.formats import MAX_PIXELS, ImageError, one_line
-from derain.video.planes import Layout, layout_of
+from derain.video.frames import Frame, Shot
+from derain.video.planes import Layout, layout_of, to_rgb
 
 DEMUXERS = "mov,matroska,avi,mpegts,mpeg,flv,asf,nut,ogg"  # FFmpeg's names
 PROGRESSIVE = (0, 1)  # AVFieldOrder: unknown, progressive
 HDR = {16: "PQ", 18: "HLG"}  # AVColorTransferCharacteristic
 RATE = Fraction(25)  # where a clip does not tell
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One frame as it was decoded.
-
-    Attributes:
-        index: Its number in the clip, from 0.
-        pts: When it is shown, in units of the clip's time base.
-        duration: How long, in the same unit; 0 where the clip does not tell.
-        image: The decoded frame.
-        broken: Whether the decoder found errors in it and filled the gaps.
-    """
-
-    index: int
-    pts: int
-    duration: int
-    image: av.VideoFrame
-    broken: bool = False
 
 
 @dataclass
@@ -104,6 +86,19 @@ class Clip:
             return self.video.frames
         seconds = (self.container.duration or 0) / 1e6
         return max(round(seconds * self.rate), 0)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of a frame as it is stored."""
+        return self.layout.height, self.layout.width
+
+    def shots(self, first: int) -> Iterator[Shot]:
+        """The frames from a number on as RGB, upright. To be called once."""
+        for frame in self.frames():
+            if frame.index >= first:
+                assert isinstance(frame.image, av.VideoFrame)
+                rgb = to_rgb(frame.image, self.layout)
+                yield Shot(frame, np.ascontiguousarray(np.rot90(rgb, self.rotation // 90)))
 
     def frames(self) -> Iterator[Frame]:
         """Every frame in the order of display. To be called once."""

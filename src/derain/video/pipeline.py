@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
-DEPTH = 2  # items that wait between two stages; each may hold a frame of many megabytes
+DEPTH = 1  # items that wait between two stages; each may hold a frame of many megabytes
 
 
 def ahead(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item]:

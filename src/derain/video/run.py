@@ -1,26 +1,30 @@
-"""Restore a clip: read, restore frame by frame, encode in segments, join with all the rest."""
+"""Restore a clip or an animated image: frame by frame, encoded in segments, joined at the end."""
 
 import contextlib
+import errno
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
 import derain
+from derain.io.animation import open_animation
+from derain.io.clips import is_animation
 from derain.io.formats import MAX_PIXELS, ImageError, one_line
 from derain.restore import DEFAULTS, RestoreOptions, Restorer
 from derain.video import segments
-from derain.video.clip import Clip, Frame, open_clip
-from derain.video.encoder import QUALITY, Encoding, choose_encoding
-from derain.video.mux import container_for, write_clip
+from derain.video.animation import AnimationSource, animation_sink
+from derain.video.clip import open_clip
+from derain.video.clip_sink import clip_sink
+from derain.video.encoder import QUALITY
+from derain.video.ends import Sink, Source
+from derain.video.frames import Shot
 from derain.video.pipeline import ahead
-from derain.video.planes import as_encoded, changed, planar, to_rgb
-from derain.video.segments import EncodedFrame, Segment, Segments
-from derain.video.temporal import CONTEXT, Shot, fused
+from derain.video.segments import Segment, Segments
+from derain.video.temporal import CONTEXT, fused
 
 
 @dataclass(frozen=True)
@@ -93,10 +97,10 @@ def restore(
     on_frame: Callable[[Progress], None] = lambda progress: None,
     cancel: Callable[[], bool] = lambda: False,
 ) -> Report:
-    """Take the rain out of a clip; all else in it stays as it is.
+    """Take the rain out of a clip or an animated image; all else in it stays as it is.
 
     Args:
-        source: A clip.
+        source: A clip, or an animated GIF, PNG or WebP.
         target: The result, which appears when it is whole. Until then finished segments lie in a
             folder beside it, NAME.segments.
         restorer: The network.
@@ -117,33 +121,44 @@ def restore(
         raise ImageError(f"{target}: is the clip itself; choose another name")
     restorer.tile_for(1, 1, settings.options.tile)  # a wrong option is said before anything is done
     restorer.scales_for(1, 1, settings.options.scales)
-    with open_clip(source, settings.max_pixels) as clip:
-        container = container_for(target, source, clip.container.format.name)
-        encoding = choose_encoding(
-            clip.layout,
-            clip.codec,
-            container,
-            rate=clip.rate,
-            aspect=clip.video.sample_aspect_ratio,
-            quality=settings.quality,
-            wanted=settings.codec,
-        )
+    movie, sink = _ends(source, target, settings)
+    with movie:
         target.parent.mkdir(parents=True, exist_ok=True)
-        kept = Segments(target, _plan(source, restorer, settings, encoding))
+        kept = Segments(target, _plan(source, restorer, settings, sink))
         kept.prepare(settings.resume, settings.overwrite)
-        _encode(clip, kept, encoding, restorer, settings, on_frame, cancel)
-        parts = itertools.chain.from_iterable(segment.packets for segment in kept.all())
-        write_clip(target, source, clip, parts, encoding, container)
-        frames, change = kept.summary()
+        try:
+            _encode(movie, sink, kept, restorer, settings, on_frame, cancel)
+            frames, change = kept.summary()
+            parts = itertools.chain.from_iterable(segment.packets for segment in kept.all())
+            sink.write(target, parts, frames)
+        except BaseException as error:
+            if not kept.finished():  # nothing to go on with
+                kept.remove()
+            elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                why = "the disk is full; make room, then --resume goes on with the segments"
+                raise OSError(error.errno, why, str(target)) from None
+            raise
         kept.remove()
-        size = (clip.layout.height, clip.layout.width)
-        return Report(frames, size, change / frames, tuple(clip.problems))
+        return Report(frames, movie.size, change / frames, tuple(movie.problems))
+
+
+def _ends(path: Path, target: Path, settings: VideoSettings) -> tuple[Source, Sink]:
+    """The source, opened, and what its result needs."""
+    if is_animation(path):
+        image = open_animation(path, settings.max_pixels)
+        return AnimationSource(image), animation_sink(image, target, settings.quality)
+    clip = open_clip(path, settings.max_pixels)
+    try:
+        return clip, clip_sink(clip, path, target, settings.quality, settings.codec)
+    except BaseException:
+        clip.container.close()
+        raise
 
 
 def _encode(
-    clip: Clip,
+    source: Source,
+    sink: Sink,
     kept: Segments,
-    encoding: Encoding,
     restorer: Restorer,
     settings: VideoSettings,
     on_frame: Callable[[Progress], None],
@@ -152,40 +167,36 @@ def _encode(
     """Restore and encode what is not there yet, segment by segment."""
     number = kept.finished()
     done = number * segments.LENGTH
-    shots = ahead(_restored(ahead(_read(clip, done - CONTEXT)), clip, restorer, settings))
+    shots = ahead(_restored(ahead(source.shots(done - CONTEXT)), source, restorer, settings))
     if settings.temporal:
         shots = ahead(fused(shots))
+    strength = np.float32(settings.options.strength)
     with contextlib.closing(shots):
         new = (shot for shot in shots if shot.frame.index >= done)
         while group := list(itertools.islice(new, 1)):
             group = itertools.chain(group, itertools.islice(new, segments.LENGTH - 1))
-            stopping = False
-            writer = SegmentWriter(clip, encoding, settings.options.strength)
+            stopping, total = False, 0.0
+            encoder = sink.encoder()
             for shot in group:
-                writer.add(shot)
+                change = None if shot.clean is None else (shot.clean - shot.rainy) * strength
+                total += 0 if change is None else float(np.abs(change).mean()) * 255
+                encoder.add(shot.frame, change)
                 done += 1
-                on_frame(Progress(done, max(clip.expected, done)))
+                on_frame(Progress(done, max(source.expected, done)))
                 stopping |= cancel()
-            kept.save(number, writer.finish())
+            kept.save(number, Segment(encoder.finish(), total))
             number += 1
             if stopping:
                 raise Stopped(
-                    f"{clip.name}: stopped after {done} of {clip.expected} frames; --resume goes on"
+                    f"{source.name}: stopped after {done} of {source.expected} frames; "
+                    "--resume goes on"
                 )
     if not done:
-        raise ImageError(clip.problems[-1])
-
-
-def _read(clip: Clip, first: int) -> Iterator[Shot]:
-    """The frames from a number on as RGB, upright."""
-    for frame in clip.frames():
-        if frame.index >= first:
-            rgb = to_rgb(frame.image, clip.layout)
-            yield Shot(frame, np.ascontiguousarray(np.rot90(rgb, clip.rotation // 90)))
+        raise ImageError(source.problems[-1])
 
 
 def _restored(
-    shots: Iterable[Shot], clip: Clip, restorer: Restorer, settings: VideoSettings
+    shots: Iterable[Shot], source: Source, restorer: Restorer, settings: VideoSettings
 ) -> Iterator[Shot]:
     """The frames with the network's result; broken ones without."""
     options = replace(settings.options, strength=1.0)
@@ -196,62 +207,20 @@ def _restored(
         try:
             yield replace(shot, clean=restorer.restore_pixels(shot.rainy, options))
         except ValueError as error:
-            where = clip.at(shot.frame.pts)
-            clip.problems.append(f"{clip.name}: {where}: copied unrestored: {one_line(error)}")
+            where = source.at(shot.frame.pts)
+            source.problems.append(f"{source.name}: {where}: copied unrestored: {one_line(error)}")
             yield shot
 
 
-class SegmentWriter:
-    """Encodes the frames of one segment.
-
-    Args:
-        clip: Its facts.
-        encoding: How.
-        strength: How much of the change is made.
-    """
-
-    def __init__(self, clip: Clip, encoding: Encoding, strength: float) -> None:
-        self.clip, self.encoding, self.strength = clip, encoding, np.float32(strength)
-        self.encoder = encoding.context()
-        self.frames: list[Frame] = []
-        self.packets: list[av.Packet] = []
-        self.change = 0.0
-
-    def add(self, shot: Shot) -> None:
-        """Encode a frame with its change, or as it came."""
-        layout = self.clip.layout
-        image = planar(shot.frame.image, layout)
-        if shot.clean is not None:
-            change = (shot.clean - shot.rainy) * self.strength
-            self.change += float(np.abs(change).mean()) * 255
-            lying = np.ascontiguousarray(np.rot90(change, -self.clip.rotation // 90))
-            image = changed(image, lying, layout)
-        picture = as_encoded(image, self.encoding.format, layout)
-        picture.pts, picture.time_base = len(self.frames), 1 / self.encoding.rate
-        self.frames.append(shot.frame)
-        self.packets += self.encoder.encode(picture)
-
-    def finish(self) -> Segment:
-        """The segment."""
-        self.packets += self.encoder.encode(None)
-        encoded = [
-            EncodedFrame(frame.pts, frame.duration, packet.is_keyframe, bytes(packet))
-            for frame, packet in zip(self.frames, self.packets, strict=True)
-        ]
-        return Segment(encoded, self.change)
-
-
-def _plan(
-    source: Path, restorer: Restorer, settings: VideoSettings, encoding: Encoding
-) -> dict[str, Any]:
+def _plan(source: Path, restorer: Restorer, settings: VideoSettings, sink: Sink) -> dict[str, Any]:
     """All that the segments depend on, by the words of a message."""
     found = source.stat()
     options = settings.options
     return {
         "clip": [found.st_size, found.st_mtime_ns],
         "model": [restorer.name, restorer.record.name, restorer.engine.precision],
-        "codec": [encoding.codec, encoding.format],
-        "quality": encoding.quality,
+        "codec": sink.codec,
+        "quality": settings.quality,
         "temporal": settings.temporal,
         "strength": options.strength,
         "tile": str(options.tile),
