@@ -33,7 +33,7 @@ class TimedEngine:
     """An engine that adds up how long it runs.
 
     Attributes:
-        seconds: Of all calls so far.
+        seconds: What all calls so far took together.
     """
 
     def __init__(self, engine: Engine) -> None:
