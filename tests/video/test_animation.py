@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,9 +44,13 @@ def moving(path, alpha=False, **options):
     return path
 
 
+def opened(path) -> Any:  # Pillow's class of all images has no frames
+    return Image.open(path)
+
+
 def seen(path):
     """Frames as RGBA, delays in ms, loops."""
-    with Image.open(path) as image:
+    with opened(path) as image:
         frames, delays = [], []
         for k in range(image.n_frames):
             image.seek(k)
@@ -115,7 +120,7 @@ def test_the_picture_for_programs_without_apng_stays_beside_the_animation(tmp_pa
     path = tmp_path / "a.png"
     frames[0].save(path, save_all=True, append_images=frames[1:], default_image=True, duration=40)
     restore(path, tmp_path / "b.png", identity, FAST)
-    with Image.open(path) as before, Image.open(tmp_path / "b.png") as after:
+    with opened(path) as before, opened(tmp_path / "b.png") as after:
         assert (before.default_image, after.default_image) == (True, True)
         assert before.n_frames == after.n_frames == 4
     for old, new in zip(seen(path)[0], seen(tmp_path / "b.png")[0], strict=True):
