@@ -44,15 +44,6 @@ def test_only_convolutions_count_and_functional_ones_do() -> None:
     assert cost(Mixed(), 5, 6).macs == 5 * 6 * 3 * 4
 
 
-def test_a_network_is_run_once_for_each_size() -> None:
-    network, runs = nn.Conv2d(3, 5, 3, padding=1), []
-    network.register_forward_hook(lambda *call: runs.append(call))
-    assert cost(network, 5, 6) == cost(network, 5, 6)
-    assert len(runs) == 1
-    assert cost(network, 5, 12).macs == 2 * cost(network, 5, 6).macs
-    assert len(runs) == 2
-
-
 def test_networks_stay_as_they_are() -> None:
     network = MSPFN(MSPFNConfig(fine_modules=1, width=8, lstm_widths=(4, 4, 4)))
     before = {name: value.clone() for name, value in network.state_dict().items()}

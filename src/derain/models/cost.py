@@ -4,14 +4,11 @@ It runs on torch's meta device, where tensors have shapes and no values: no memo
 """
 
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
-
-_COUNTED: WeakKeyDictionary[nn.Module, dict[tuple[int, int], "Cost"]] = WeakKeyDictionary()
 
 
 class Cost(NamedTuple):
@@ -31,7 +28,6 @@ def cost(network: nn.Module, height: int, width: int) -> Cost:
 
     A convolution counts as the specifications' tables do: every kernel position at every output
     pixel (every input pixel if transposed), zero padding and what is cropped afterwards included.
-    Each network is counted once, as a training describes it at every checkpoint.
 
     Args:
         network: Any network on any device; a network built under ``torch.device("meta")`` costs
@@ -42,13 +38,6 @@ def cost(network: nn.Module, height: int, width: int) -> Cost:
     Raises:
         ValueError: The network does not take images of that size.
     """
-    known = _COUNTED.setdefault(network, {})
-    if (height, width) not in known:
-        known[height, width] = _count(network, height, width)
-    return known[height, width]
-
-
-def _count(network: nn.Module, height: int, width: int) -> Cost:
     weights = {
         name: torch.empty_like(value, device="meta")
         for name, value in [*network.named_parameters(), *network.named_buffers()]
