@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from skimage import data
@@ -9,7 +10,7 @@ from derain.rain.streaks import StreakGroup, render, render_reduced, with_mean
 
 CLEAN = data.coffee()
 GREY = np.full((256, 256, 3), 90, np.uint8)
-PARTS = ("fine", "curtain", "drops", "splash", "dash", "patch", "layers")
+PARTS = ("fine", "curtain", "drops", "splash", "dash", "patch", "part", "layers")
 STREAKS_ALONE = {f"{part}_probability": 0 for part in PARTS}
 NO_CAMERA = {
     "resize_probability": 0,
@@ -63,6 +64,20 @@ def test_splashes_stay_on_the_ground():
     rain = RainSynthesizer("photo-fine", {**settings, "splash_density": 20})(GREY).rain
     assert not rain[:128].any()
     assert rain[128:].mean() > 1e-3
+
+
+def test_rain_in_a_part_ends_at_an_edge():
+    """A disc of 20 px fits into what is dry in every image, which it seldom does elsewhere."""
+    settings = {**STREAKS_ALONE, **NO_CAMERA, "mean": 0.2, "zoom": 1, "group_zoom": 1, "peak": 0.5}
+
+    def has_a_dry_place(part, index):
+        settings["part_probability"] = part
+        rain = RainSynthesizer("photo-fine", settings)(GREY, index=index).rain
+        distance = cv2.distanceTransform((rain < 0.01).astype(np.uint8), cv2.DIST_L2, 5)
+        return distance.max() > 20
+
+    assert sum(has_a_dry_place(1, index) for index in range(12)) >= 11
+    assert sum(has_a_dry_place(0, index) for index in range(12)) <= 1
 
 
 def test_look_alikes_are_no_rain():

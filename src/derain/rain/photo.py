@@ -53,7 +53,7 @@ PHOTO: Ranges = {
     "spread": LogUniform(0.2, 5),
     "length": LogUniform(6, 70),
     "width": LogUniform(0.9, 2.6),
-    "peak": LogUniform(0.05, 0.95),
+    "peak": LogUniform(0.06, 0.98),
     "dash_probability": constant(0.15),
     "dash_aspect": Uniform(1, 4),  # length / width of a short dash
     "defocus": Uniform(0, 0.7),  # in widths
@@ -83,6 +83,9 @@ PHOTO: Ranges = {
     "splash_density": LogUniform(2, 20),  # per 10^4 px² at zoom 1
     "splash_size": LogUniform(2, 6),
     "splash_peak": LogUniform(0.1, 0.5),
+    # A part of the image alone, as before a dark wall: beside an edge through what is seen
+    "part_probability": constant(0.25),
+    "part_blur": LogUniform(1, 60),  # px over which the rain ends
     # Given layers, mixed in where there are any
     "layers_probability": constant(0.25),
     **{key: AUGMENT[key] for key in MIXED},
@@ -162,7 +165,17 @@ def rain_layer(
         dry *= 1 - drops(angle, zoom, window, draw)
     if draw.chance("splash_probability"):
         dry *= 1 - splashes(zoom, window, draw)
-    return np.minimum(1 - dry, np.float32(0.98))
+    rain = np.minimum(1 - dry, np.float32(0.98))
+    return rain * beside_an_edge(window.size, draw) if draw.chance("part_probability") else rain
+
+
+def beside_an_edge(shape: Size, draw: Draw) -> Layer:
+    """1 on one side of a straight edge through the image or crop, 0 on the other: (H, W)."""
+    angle = draw.rng.uniform(0, 2 * math.pi)
+    y, x = draw.rng.uniform(0.1, 0.9, 2) * shape
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    beyond = math.cos(angle) * (columns - x) + math.sin(angle) * (rows - y)
+    return np.clip(0.5 + beyond / draw("part_blur"), 0, 1).astype(np.float32)
 
 
 def streak_group(mean: float, angle: float, zoom: float, window: Window, draw: Draw) -> Layer:

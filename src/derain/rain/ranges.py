@@ -274,6 +274,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "offset": (0.0, 0.9),
     "opacity": _UNIT,
     "particle_probability": _UNIT,
+    "part_blur": (1.0, 1000.0),
+    "part_probability": _UNIT,
     "patch_probability": _UNIT,
     "patchiness": (0.0, 10.0),
     "peak": _PEAK,
