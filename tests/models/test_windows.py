@@ -73,6 +73,20 @@ def test_tiles_of_a_network_without_attention_give_what_the_whole_image_gives():
     assert tiles_against_whole(network, record, (150, 803)) < 1e-4
 
 
+def test_tiles_of_large_windows_overlap_as_those_of_whole_images():
+    """To leave out all that they read would double the work of a large photograph."""
+    overlaps = [
+        overlap_for(
+            describe(
+                build("nafnet-small", window=window), "test", "nafnet-small", {"window": window}
+            ),
+            1024,
+        )
+        for window in (None, 256)
+    ]
+    assert overlaps[0] == overlaps[1] == (64, 16)
+
+
 def test_a_record_that_says_nothing_of_tiles_means_the_whole_image():
     """As in the files of 0.1.0, whose tiles must stay where they are."""
     for size, overlap in ((1024, (64, 16)), (128, (64, 16)), (64, (32, 8))):

@@ -93,9 +93,16 @@ def require_window(window: int | None) -> None:
 RADIUS = 64
 
 
+# Pixels; tiles that leave out all that a larger window reads would double the work.
+LARGEST_IN_TILES = 128
+
+
 def windowed_radius(window: int | None) -> int | None:
-    """The receptive radius of a network whose channel attention averages over windows."""
-    return RADIUS + window // 2 if window else None
+    """The receptive radius of a network whose channel attention averages over windows.
+
+    None, as for the whole image, with windows so large that tiles cannot leave out what they read.
+    """
+    return RADIUS + window // 2 if window and window <= LARGEST_IN_TILES else None
 
 
 def whole_cells(multiple: int, window: int | None) -> int:
