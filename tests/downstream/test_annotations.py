@@ -81,6 +81,11 @@ def test_a_coloured_mask_is_refused(tmp_path):
         read_masks(tmp_path)
 
 
+def test_masks_that_are_no_folder_are_named(world):
+    with pytest.raises(ValueError, match=r"boxes.json: no such folder; .* index masks"):
+        read_masks(world / "boxes.json")
+
+
 def test_what_is_no_json_is_named(tmp_path):
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(ValueError, match=r"a.json: not a JSON file"):

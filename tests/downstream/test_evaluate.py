@@ -97,7 +97,8 @@ def test_red_for_blue_is_told(world):
 
 def test_labels_off_by_one_are_told(world):
     report = evaluated(world, Squares(offset=1))
-    assert any("its labels are probably off by one" in text for text in report.warnings)
+    words = "with every class moved by -1 100.0: probably its labels are off by one"
+    assert any(text.endswith(words) for text in report.warnings)
 
 
 def test_a_model_that_finds_nothing_is_told(world):

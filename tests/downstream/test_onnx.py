@@ -138,7 +138,9 @@ def test_another_kind_of_model_is_named(tmp_path):
     path = save(tmp_path / "known.onnx", yolox())
     with pytest.raises(ValueError, match="known: yolox, nanodet, fastestdet, xyxy"):
         OnnxDetector(path, "yolo9", IDS)
-    with pytest.raises(ValueError, match=r"known.onnx: its outputs .* are not those of FastestDet"):
-        OnnxDetector(path, "fastestdet", IDS)([np.zeros((64, 64, 3), np.uint8)])
+    words = r"known.onnx: its outputs .* are not those of {}; known kinds: yolox, nanodet,"
+    for kind, name in (("fastestdet", "FastestDet"), ("nanodet", "NanoDet")):
+        with pytest.raises(ValueError, match=words.format(name)):
+            OnnxDetector(path, kind, IDS)([np.zeros((64, 64, 3), np.uint8)])
     with pytest.raises(ValueError, match=r"absent.onnx: no such file"):
         OnnxDetector(tmp_path / "absent.onnx", "yolox", IDS)

@@ -218,8 +218,10 @@ def read_masks(folder: Path, ignore: int = VOID) -> Masks:
         ignore: The value of pixels that do not count.
 
     Raises:
-        ImageError: There is none, or one is no index image; names it.
+        ImageError: No folder, no mask in it, or one is no index image; names it.
     """
+    if not folder.is_dir():
+        raise ImageError(f"{folder}: no such folder; segmentation takes a folder of index masks")
     files = {f.relative_to(folder).with_suffix("").as_posix(): f for f in find_images(folder, True)}
     images: list[AnnotatedImage] = []
     for name, path in files.items():

@@ -230,17 +230,21 @@ def _doubts(task: Task, found: Sequence[Any], swapped: Sequence[Any]) -> Sequenc
             f"{task.model.name}: {name} of the clean images is {value:.1f}: its normalisation, "
             "colour order, size or labels are probably wrong"
         )
-    if (other := score(swapped)) > value:
-        doubts.append(
-            f"{task.model.name}: {name} of the clean images is {value:.1f}, with red and blue "
-            f"exchanged {other:.1f}: it probably wants the other colour order (RGB or BGR)"
-        )
-    for by in (-1, 1):
-        if (other := score([task.shift(one, by) for one in found])) > value:
-            doubts.append(
-                f"{task.model.name}: {name} of the clean images is {value:.1f}, with every class "
-                f"moved by {by:+d} {other:.1f}: its labels are probably off by one"
-            )
+    others = [
+        (score(swapped), "red and blue exchanged", "it wants the other colour order (RGB or BGR)"),
+        *(
+            (score([task.shift(one, by) for one in found]), f"every class moved by {by:+d}",
+             "its labels are off by one")
+            for by in (-1, 1)
+        ),
+    ]  # fmt: skip
+    best = max(other for other, _, _ in others)
+    doubts += [
+        f"{task.model.name}: {name} of the clean images is {value:.1f}, with {how} {other:.1f}: "
+        f"probably {cause}"
+        for other, how, cause in others
+        if other == best > value
+    ]
     return doubts
 
 

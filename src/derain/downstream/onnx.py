@@ -81,10 +81,11 @@ class OnnxDetector:
         outputs = self._run(batch[None] if self._batched else batch)
         try:
             raw = how.decode(outputs, self.size, how.floor)
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError):
             shapes = ", ".join(str(output.shape) for output in outputs)
             raise ValueError(
-                f"{self.path}: its outputs {shapes} are not those of {how.about} ({error})"
+                f"{self.path}: its outputs {shapes} are not those of {how.about}; known kinds: "
+                f"{', '.join(FORMATS)}"
             ) from None
         count, highest = len(self.categories), int(raw.classes.max(initial=-1))
         if (raw.count is not None and raw.count != count) or highest >= count:
