@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from benchmarks import studies
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("jinja2")
@@ -16,11 +17,12 @@ pytest.importorskip("matplotlib")
 
 from derain.evaluation import published  # noqa: E402
 from derain.evaluation.typeset import latex  # noqa: E402
-from derain.models import MODELS  # noqa: E402
+from derain.models import MODELS, build  # noqa: E402
 from derain.study.pipeline import run_study  # noqa: E402
 from derain.study.plan import Claim, read_study  # noqa: E402
 from derain.study.run import StudySettings, make_jobs  # noqa: E402
 from derain.study.table import Line, Value, _verdict, departures  # noqa: E402
+from derain.training.recipe import read_recipe  # noqa: E402
 from derain.training.settings import TrainingSettings  # noqa: E402
 from derain.weights.files import load_network  # noqa: E402
 
@@ -202,6 +204,60 @@ def test_the_recipe_for_budgeted_studies_fits_every_row(tmp_path):
         jobs = make_jobs(read_study(path), path, tmp_path, short)
         assert {job.recipe.steps for job in jobs} == {1200}
         assert not any("photo" in p for s in jobs[0].recipe.data.sources for p in s.rain)
+
+
+@pytest.mark.parametrize("name", studies.BUDGETS)
+def test_the_budgeted_tables_train_what_they_say(name, tmp_path):
+    """Each planned row is one of its study, at the same budget, and builds; seeds in order."""
+    budget = studies.BUDGETS[name]
+    path = studies.ROOT / f"{budget.study}.toml"
+    jobs = make_jobs(
+        read_study(path), path, tmp_path, StudySettings(studies.RECIPE, budget.changes)
+    )
+    assert len({(job.recipe.steps, str(job.recipe.data)) for job in jobs}) == 1
+    assert jobs[0].recipe.steps == 500
+    with torch.device("meta"):
+        sizes = [count(build(job.recipe.network, **job.recipe.options)) for job in jobs]
+    assert all(size < 1.2e6 for size in sizes)
+    planned = [(row, seeds) for study, row, seeds in studies.PLAN if study == name]
+    assert {row for row, _ in planned} <= {job.row.name for job in jobs}
+    assert len(set(planned)) == len(planned)
+    assert [seeds for _, seeds in planned] == sorted(seeds for _, seeds in planned)
+
+
+def count(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_a_quarter_wide_study_differs_from_the_shipped_one_in_width_alone():
+    small, whole = (
+        read_study(studies.ROOT / name)
+        for name in ("benchmarks/mspfn_quarter.toml", "studies/mspfn-table2.toml")
+    )
+    assert small.claims == whole.claims
+    assert (small.sets, small.paper, small.table) == (whole.sets, whole.paper, whole.table)
+    for row in small.rows:
+        network, _ = row.changes
+        assert whole.row(row.name).changes == (network,)
+        recipe = read_recipe(studies.RECIPE, row.changes)
+        with torch.device("meta"):
+            quarter = build(recipe.network, **recipe.options).config
+            paper = build(recipe.network).config
+        assert (
+            dataclasses.replace(
+                quarter,
+                width=4 * quarter.width,
+                lstm_widths=tuple(4 * w for w in quarter.lstm_widths),
+            )
+            == paper
+        )
+
+
+def test_tables_are_printed_without_what_a_busy_machine_changes():
+    text = "## Title\n\n|   | minutes | PSNR |\n| - | -: | -: |\n| a | 9.3 | 20.1 |\n\nEnd.  \n"
+    assert studies.without(text, ["minutes"]) == (
+        "## Title\n\n|     | PSNR |\n| --- | ---: |\n| a   | 20.1 |\n\nEnd.  \n"
+    )
 
 
 def line(name, value):
