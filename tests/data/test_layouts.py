@@ -289,10 +289,10 @@ def test_both_halves_of_a_set_are_found_in_its_folder(tmp_path: Path) -> None:
     for half in ("train", "test"):
         touch(tmp_path, f"Rain200H/{half}/input/1.png", f"Rain200H/{half}/target/1.png")
     found, problems = find_sets(tmp_path)
-    assert {one.name: one.items[0].rainy.parts[-3] for one in found} == {
-        "rain200h": "test",
-        "rain200h-train": "train",
-    }
+    assert [(one.name, one.items[0].rainy) for one in found] == [
+        ("rain200h", tmp_path / "Rain200H/test/input/1.png"),
+        ("rain200h-train", tmp_path / "Rain200H/train/input/1.png"),
+    ]
     assert problems == []
 
 
