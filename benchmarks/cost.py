@@ -4,9 +4,9 @@
 
 One row for each network of ``derain models --all`` whose cost a paper prints, or those of --only.
 Parameters and GMACs are counted, seconds measured: the folded network with fresh weights, torch in
-f32 on this CPU, the median after a first run that does not count. The papers' seconds are from
-their own machines and images, which stand behind them. All rows together take about half an hour
-on one CPU core.
+f32 on this CPU, after a first run that does not count the median of three, of fewer where they
+take longer than ten seconds together. The papers' seconds are from their own machines and images,
+which stand behind them. All rows together take about a quarter of an hour on one CPU core.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from derain.models import MODELS, build
 from derain.models.cost import cost
 
 PRINTED = ("parameters", "gflops", "seconds")
+ENOUGH = 10.0  # seconds of timed runs after which a network is not run again
 
 
 def printed(network: str, metric: str) -> str:
@@ -42,13 +43,14 @@ def seconds(name: str, height: int, width: int, repeats: int) -> float:
     """The median time of the folded network for an image, in torch at f32."""
     network = build(name).fold().eval()
     image = torch.rand(1, 3, height, width)
-    times = []
+    times: list[float] = []
     with torch.inference_mode():
-        for _ in range(1 + repeats):
+        network(image)
+        while not times or (len(times) < repeats and sum(times) < ENOUGH):
             start = time.perf_counter()
             network(image)
             times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
+    return statistics.median(times)
 
 
 def row(name: str, height: int, width: int, repeats: int) -> list[str]:

@@ -123,6 +123,22 @@ COPIES = {
         ("Rain1400-train/rainy_image/1_1.jpg", "Rain1400-train/ground_truth/1.jpg"),
         ("Rain1400-train/rainy_image/1_2.jpg", "Rain1400-train/ground_truth/1.jpg"),
     ),
+    "DDN's own folders": (
+        "rain1400-train",
+        (
+            "rainy_image_dataset/training/rainy_image/1_1.jpg",
+            "rainy_image_dataset/training/ground_truth/1.jpg",
+        ),
+        (
+            "rainy_image_dataset/training/rainy_image/1_2.jpg",
+            "rainy_image_dataset/training/ground_truth/1.jpg",
+        ),
+    ),
+    "a training half inside its set's folder": (
+        "rain200h-train",
+        ("Rain200H/train/input/1.png", "Rain200H/train/target/1.png"),
+        ("Rain200H/train/input/2.png", "Rain200H/train/target/2.png"),
+    ),
     "MSPFN's COCO350": (
         "coco350",
         ("COCO350/input/1.png", "COCO350/target/1.png"),
@@ -267,6 +283,25 @@ def test_the_list_of_spa_data_tells_its_pairs(tmp_path: Path) -> None:
     (tmp_path / "train/real_world.txt").write_text("/real_world/a/7.png /real_world_gt/b/9.png\n")
     (pair,) = find_set(tmp_path, "train").items
     assert (pair.name, pair.clean) == ("a/7", tmp_path / "train/real_world_gt/b/9.png")
+
+
+def test_both_halves_of_a_set_are_found_in_its_folder(tmp_path: Path) -> None:
+    for half in ("train", "test"):
+        touch(tmp_path, f"Rain200H/{half}/input/1.png", f"Rain200H/{half}/target/1.png")
+    found, problems = find_sets(tmp_path)
+    assert [(one.name, one.items[0].rainy) for one in found] == [
+        ("rain200h", tmp_path / "Rain200H/test/input/1.png"),
+        ("rain200h-train", tmp_path / "Rain200H/train/input/1.png"),
+    ]
+    assert problems == []
+
+
+def test_the_densities_of_one_set_are_no_sets_of_their_own(tmp_path: Path) -> None:
+    """Rain_Heavy alone is a name of Rain200H."""
+    for density in ("Rain_Heavy", "Rain_Medium", "Rain_Light"):
+        touch(tmp_path, f"DID-MDN-training/{density}/train2018new/3.jpg")
+    found, problems = find_sets(tmp_path)
+    assert ([one.name for one in found], problems) == (["rain1200-train"], [])
 
 
 def test_each_paper_recipe_finds_its_pairs_where_it_says(tmp_path: Path) -> None:

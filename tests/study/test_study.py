@@ -15,13 +15,14 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 
+from derain.data.layouts import Found  # noqa: E402
 from derain.evaluation import published  # noqa: E402
 from derain.evaluation.typeset import latex  # noqa: E402
 from derain.models import MODELS, build  # noqa: E402
 from derain.study.pipeline import run_study  # noqa: E402
 from derain.study.plan import Claim, read_study  # noqa: E402
 from derain.study.run import StudySettings, make_jobs  # noqa: E402
-from derain.study.table import Line, Value, _verdict, departures  # noqa: E402
+from derain.study.table import Line, Value, _line, _verdict, departures  # noqa: E402
 from derain.training.recipe import read_recipe  # noqa: E402
 from derain.training.settings import TrainingSettings  # noqa: E402
 from derain.weights.files import load_network  # noqa: E402
@@ -204,6 +205,23 @@ def test_the_recipe_for_budgeted_studies_fits_every_row(tmp_path):
         jobs = make_jobs(read_study(path), path, tmp_path, short)
         assert {job.recipe.steps for job in jobs} == {1200}
         assert not any("photo" in p for s in jobs[0].recipe.data.sources for p in s.rain)
+
+
+def test_each_set_has_its_own_published_figures():
+    """Of Table 4's five sets only the measured one's; Table 2's one set stands beside any other."""
+    here = {
+        "rain100h": Found("rain100h", "Rain100H", Path(), ()),
+        "test1200": Found("test1200", "Test1200", Path(), ()),
+    }
+    for sets, table, method, printed in (
+        (["rain100h"], "Table 4", "MSPFN", ["28.66"]),
+        (["test1200", "rain100h"], "Table 4", "MSPFN", ["32.39", "28.66"]),
+        (["rain100h", "test1200"], "Table 2", "Model3", ["23.69", "23.69"]),
+        (["rain100h"], "Table 1", "MSPFN", [None]),
+    ):
+        figures = [f for f in published.figures() if (f.paper[:5], f.table) == ("MSPFN", table)]
+        row = _line(method, [], figures, {name: here[name] for name in sets})
+        assert [row.printed.get((name, "psnr")) for name in sets] == printed
 
 
 @pytest.mark.parametrize("name", studies.BUDGETS)

@@ -135,7 +135,11 @@ def find_sets(root: Path) -> tuple[list[Found], list[str]]:
 
 
 def _is(folder: Path, public: PublicSet) -> bool:
-    return re.sub(r"[^a-z0-9]", "", folder.absolute().name.lower()) in public.folders
+    folder = folder.absolute()
+    name = folder.name.lower()
+    if public.training and name in ("train", "training"):  # Rain200H/train, Rain1400/training
+        name = f"{folder.parent.name.lower()}train"
+    return re.sub(r"[^a-z0-9]", "", name) in public.folders
 
 
 def _locate(root: Path, public: PublicSet) -> Path:
@@ -158,7 +162,7 @@ def _places(root: Path, public: PublicSet) -> Iterator[Path]:
         for folder in level:
             if _is(folder, public):
                 yield folder
-            else:
+            elif not all(_child(folder, density) for density in _DENSITIES):  # those are one set
                 below += [f for f in _folders(folder) if not f.name.lower().startswith(other)]
         level = below
 

@@ -269,7 +269,7 @@ _ALL = (
         12600,
         "https://xueyangfu.github.io/projects/cvpr2017.html",
         "MSPFN's Test2800 holds 1,400 of its pairs",
-        ("rain1400train", "ddntrain", "ddndatatrain"),
+        ("rain1400train", "ddntrain", "ddndatatrain", "rainyimagedatasettrain"),
         training=True,
     ),
     PublicSet(

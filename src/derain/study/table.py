@@ -127,11 +127,13 @@ def _line(
         for metric in (measured[0].metrics if measured else ())
     }
     own = [figure for figure in figures if figure.method == name]
+    # Figures of one set stand, marked, beside whatever is measured; those of several by set.
+    one_set = len({figure.set_printed for figure in own if figure.metric in METRICS}) == 1
     printed = {
         (place, figure.metric): figure.printed
         for figure in own
         for place, one in found.items()
-        if place == figure.set or (one.title == figure.set_printed) or len(found) == 1
+        if place == figure.set or one.title == figure.set_printed or one_set
     }
     millions = next((f.printed for f in own if f.metric == "parameters"), "")
     record = measured[0].record if measured else None
@@ -244,7 +246,7 @@ def remarks(table: StudyTable) -> list[str]:
     """What a reader has to know beside the numbers."""
     marked = [found for found in table.sets if table.marks[found.name]]
     lines = [f"{found.title}: {table.marks[found.name]}." for found in marked]
-    if table.study.paper:
+    if table.study.table:
         lines.insert(0, f"Published: {table.study.paper}, {table.study.table}.")
     untrained = [line.name for line in table.lines[1:] if not line.values]
     if untrained:
