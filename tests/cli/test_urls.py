@@ -94,6 +94,10 @@ def test_one_looks_into_an_image_behind_a_url(derain, root, tmp_path):
             "recipe s3://bucket/a.toml",
         ),
         (("figure", "--data", "in", "--set", "a", "-o", "gs://b/a.pdf"), "--out gs://b/a.pdf"),
+        (
+            ("downstream", "--task", "detect", "--model", "m", "--ann", "a", "--rain", "s3://b/a"),
+            "--rain s3://b/a",
+        ),
         (("inspect", "a.png", "-o", "memory://x"), "--out memory://x"),
     ],
 )

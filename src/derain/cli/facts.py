@@ -68,6 +68,7 @@ def _default_metrics_of_sets() -> str:
     return f"{paired} on sets of pairs, {alone} on the others"
 
 
+NO_URLS = "{} {}: this takes paths of this machine, no URLs"
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.IGNORECASE)  # two letters, as C:/ is a drive
 
 FACTS: dict[str, Callable[[], str]] = {
@@ -97,7 +98,7 @@ class Command(TyperCommand):
                 if isinstance(path, Path) and (url := _URL.match(path.as_posix())):
                     name = max(option.opts, key=len) if option.opts[0][0] == "-" else option.name
                     place = f"{url[1]}://{url[2]}"  # of which a path has one slash
-                    raise ValueError(f"{name} {place}: this takes paths of this machine, no URLs")
+                    raise ValueError(NO_URLS.format(name, place))
         return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
