@@ -8,13 +8,18 @@ python -m benchmarks.scale overhead  # of the manifest and the object store
 """
 
 import argparse
+import logging
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +62,10 @@ def real(threads: int) -> Restorer:
     return load(MODEL, device="cpu", threads=threads)
 
 
-def image(seed: int, height: int, width: int) -> bytes:
-    """A PNG of noise."""
+def image(seed: int, height: int, width: int, format: str = "PNG") -> bytes:
+    """An image of noise, as large as a file of its size can be."""
     pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
-    return encode_image(DecodedImage(pixels, "PNG"))
+    return encode_image(DecodedImage(pixels, format))
 
 
 def fill(folder: Path, count: int, height: int = 16, width: int = 16) -> Path:
@@ -161,57 +166,91 @@ def list_names(count: int) -> None:
 
 
 def overhead(count: int, height: int = 320, width: int = 480) -> None:
-    """The share of the time that reading, writing and the manifest take."""
+    """What reading, writing and the manifest cost, as shares of the restoring.
+
+    The server has a process of its own, so processor time is that of a worker alone. The first
+    call of each kind, which loads packages and connects, is not counted.
+    """
     from derain.batch import BatchSettings
     from derain.io import places
     from derain.scale.alone import restore_here
-    from derain.scale.manifest import Row, Writer
+    from derain.scale.manifest import ROWS, Row, Writer
+
+    restorer = real(1)
+
+    def told(what: str, spent: tuple[float, float], images: int, of: tuple[float, float]) -> None:
+        each = [value / images for value in spent]
+        shares = ", ".join(f"{a / b:.2%}" for a, b in zip(each, of, strict=True))
+        print(f"  {what:20} {each[0]:7.2f} ms of processor, {each[1]:7.2f} ms in all ({shares})")
 
     with s3_server() as bucket, tempfile.TemporaryDirectory() as folder:
-        data, restorer = image(0, height, width), real(1)
-        start = time.perf_counter()
-        for _ in range(count):
-            restore_here(data, "image", restorer, BatchSettings())
-        restoring = time.perf_counter() - start
-        start = time.perf_counter()
-        for number in range(count):
-            places.write(f"{bucket}/in/{number}.png", data)
-            places.read(f"{bucket}/in/{number}.png")
-        store = time.perf_counter() - start
         writer = Writer(scale.Plan(folder, f"{bucket}/out", real))
         row = Row("a" * 40, "a" * 40, "done", sha256_in="0" * 64, sha256_out="1" * 64)
-        start = time.perf_counter()
-        for _ in range(count):
-            writer.add([row])
-        writer.flush()
-        rows = time.perf_counter() - start
-        print(f"{count} images of {width}x{height}: restoring {restoring:.2f} s")
-        print(f"reading and writing, one after the other: {store:.2f} s ({store / restoring:.1%})")
-        print(f"manifest: {rows:.3f} s ({rows / restoring:.2%})")
+        part = cost(lambda number: writer.add([row] * ROWS), 5)
+        for format in ("PNG", "JPEG"):
+            data = image(0, height, width, format)
+
+            def restored(number: int, data: bytes = data) -> None:
+                restore_here(data, "image", restorer, BatchSettings())
+
+            def stored(number: int, data: bytes = data) -> None:
+                places.write(f"{bucket}/in/{number}", data)
+                places.read(f"{bucket}/in/{number}")
+
+            restoring = cost(restored, count)
+            print(f"{count} images of {width}x{height}, {format} of {len(data) / 1000:.0f} kB:")
+            told("restoring", restoring, 1, restoring)
+            told("writing and reading", cost(stored, count), 1, restoring)
+            told("manifest", part, ROWS, restoring)
 
 
-class s3_server:  # noqa: N801  # used like a function
-    """An S3 server of its own process; the URL of a bucket in it."""
+def cost(call: Callable[[int], object], count: int) -> tuple[float, float]:
+    """Milliseconds of this process's processor time and of the clock for a call."""
+    call(0)
+    clock, processor = time.perf_counter(), time.process_time()
+    for number in range(1, count + 1):
+        call(number)
+    return (
+        1000 * (time.process_time() - processor) / count,
+        1000 * (time.perf_counter() - clock) / count,
+    )
 
-    def __enter__(self) -> str:
-        from moto.server import ThreadedMotoServer
 
-        self.server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        self.server.start()
-        host, port = self.server.get_host_and_port()
-        os.environ |= {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
-        import fsspec
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """An S3 server in a process of its own; the URL of a bucket in it."""
+    processes = multiprocessing.get_context("spawn")
+    here, there = processes.Pipe()
+    server = processes.Process(target=serve, args=(there,), daemon=True)
+    server.start()
+    os.environ |= {
+        "AWS_ENDPOINT_URL": here.recv(),
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    import fsspec
 
-        fsspec.filesystem("s3", use_listings_cache=False).mkdir("images")
-        return "s3://images"
+    fsspec.filesystem("s3", use_listings_cache=False).mkdir("images")
+    try:
+        yield "s3://images"
+    finally:
+        server.terminate()
+        server.join()
 
-    def __exit__(self, *_: object) -> None:
-        self.server.stop()
+
+def serve(told: Connection) -> None:
+    """Be the S3 server; tells its address."""
+    from moto.server import ThreadedMotoServer
+    from werkzeug.serving import WSGIRequestHandler
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line for each request
+    WSGIRequestHandler.protocol_version = "HTTP/1.1"  # which keeps connections, as S3 does
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    told.send(f"http://{host}:{port}")
+    threading.Event().wait()  # until the process is ended
 
 
 def disaster(count: int) -> None:

@@ -1,5 +1,7 @@
 """What `derain restore --ray` says before anything starts."""
 
+import socket
+
 import pytest
 
 pytest.importorskip("ray")
@@ -34,6 +36,16 @@ def test_what_does_not_apply_is_one_line_and_nothing_starts(
 def test_a_folder_that_is_not_there_is_named(derain, tmp_path):
     code, _, err = derain("restore", tmp_path / "none", "--ray", "local", "-o", tmp_path / "out")
     assert (code, "none: no such folder" in err) == (1, True)
+
+
+def test_a_cluster_that_does_not_answer_is_named(derain, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # where nobody listens afterwards
+    (tmp_path / "in").mkdir()
+    options = ("--ray", f"127.0.0.1:{port}", "--device", "cpu", "-o", tmp_path / "out")
+    code, _, err = derain("restore", tmp_path / "in", *options)
+    assert code == 1
+    assert f"error: --ray 127.0.0.1:{port}: " in err
 
 
 def test_options_of_ray_need_ray(derain, tmp_path):

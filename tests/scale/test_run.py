@@ -132,3 +132,18 @@ def test_rain_is_taken_from_a_column_of_a_dataset(cluster):
 
     rows = scale.restore_dataset(dataset, made).take_all()
     assert {row["label"]: row["image"].max() for row in rows} == {0: 1, 1: 2, 2: 3}
+
+
+def test_a_read_is_one_request(s3, monkeypatch):
+    s3fs = pytest.importorskip("s3fs")
+    asked: list[str] = []
+    ask = s3fs.S3FileSystem._call_s3
+
+    async def told(self, method, *arguments, **options):
+        asked.append(method)
+        return await ask(self, method, *arguments, **options)
+
+    places.write(f"{s3}/one/a.bin", b"content")
+    monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", told)
+    assert places.read(f"{s3}/one/a.bin") == b"content"
+    assert set(asked) == {"get_object"}  # more than one where the server was busy

@@ -1,9 +1,10 @@
 """`derain data`: the public sets, and which of them lie on this machine."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from derain.cli.facts import Command
 
 if TYPE_CHECKING:
     from derain.evaluation.sets import SetCheck
@@ -32,9 +33,11 @@ def list_sets() -> None:
         typer.echo("".join(f"  {name:<9} {text}\n" for name, text in facts))
 
 
-@app.command("check")
+@app.command("check", cls=Command)
 def check_sets(
-    root: Annotated[Path, typer.Argument(help="The folder that holds the sets, or is one.")],
+    root: Annotated[
+        str, typer.Argument(help="The folder that holds the sets, or is one; or its URL.")
+    ],
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -48,12 +51,14 @@ def check_sets(
     from derain.cli.console import note, progress
     from derain.data.layouts import find_set, find_sets
     from derain.evaluation.sets import check_set
+    from derain.io.mirror import local_copy
 
-    sets, broken = ([find_set(root, what) for what in set_], []) if set_ else find_sets(root)
-    if not sets and not broken:
-        raise ValueError(f"{root}: no public set in it; `derain data list` names them")
     checks: list[SetCheck] = []
-    with progress() as show:
+    with local_copy(root) as folder, progress() as show:
+        named = [find_set(folder, what) for what in set_ or ()]
+        sets, broken = (named, []) if set_ else find_sets(folder)
+        if not sets and not broken:
+            raise ValueError(f"{root}: no public set in it; `derain data list` names them")
         done, total = count(1), sum(len(found.items) for found in sets)
         for found in sets:
             checks.append(check_set(found, lambda: show(next(done), total)))

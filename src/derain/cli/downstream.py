@@ -103,11 +103,16 @@ def downstream(
     """
     from derain import __version__
     from derain.cli.console import note, progress
+    from derain.cli.facts import NO_URLS
     from derain.downstream.detection import DetectionSettings
     from derain.downstream.page import FILES
     from derain.downstream.pipeline import Subject, run_downstream
     from derain.evaluation.models import InferenceSettings
+    from derain.io.places import is_url
 
+    for option, place in [("--rain", rain), *(("--derain", each) for each in derain or ())]:
+        if is_url(place):
+            raise ValueError(NO_URLS.format(option, place))
     about = {
         "derain": __version__,
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),

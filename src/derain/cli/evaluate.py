@@ -14,7 +14,13 @@ from derain.weights.catalog import DEFAULT
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option(help="The folder that holds the sets, or is one.")],
+    data: Annotated[
+        str,
+        typer.Option(
+            help="The folder that holds the sets, or is one; or its URL, whose images are copied "
+            "into the cache of --out first."
+        ),
+    ],
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -96,6 +102,7 @@ def evaluate(
     from derain.evaluation.evaluate import Plan
     from derain.evaluation.models import PUBLISHED, InferenceSettings
     from derain.evaluation.pipeline import FILES, run_evaluation, summary
+    from derain.io.mirror import mirror
 
     about = {
         "derain": derain.__version__,
@@ -105,7 +112,7 @@ def evaluate(
     }
     with progress() as show:
         built = run_evaluation(
-            data, set_ or [], model or [DEFAULT, PUBLISHED], out,
+            mirror(data, out / "cache" / "data"), set_ or [], model or [DEFAULT, PUBLISHED], out,
             Plan(tuple(metric or ()), protocol, jobs, parameters),
             InferenceSettings(device, engine, precision, tile),
             limit=limit, judged=blind, about=about, note=note, progress=show,

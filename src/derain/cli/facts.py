@@ -6,6 +6,7 @@ Importing a table takes numpy and more, and `derain --help` must answer at once.
 
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from typer.core import TyperCommand
@@ -67,6 +68,9 @@ def _default_metrics_of_sets() -> str:
     return f"{paired} on sets of pairs, {alone} on the others"
 
 
+NO_URLS = "{} {}: this takes paths of this machine, no URLs"
+_URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.IGNORECASE)  # two letters, as C:/ is a drive
+
 FACTS: dict[str, Callable[[], str]] = {
     "ENGINE": _engines,
     "DEVICE": _devices,
@@ -81,7 +85,21 @@ FACTS: dict[str, Callable[[], str]] = {
 
 
 class Command(TyperCommand):
-    """A command whose help puts facts where its options name them, in capitals."""
+    """A command whose help puts facts where its options name them, in capitals.
+
+    What it takes as a `Path` lies on this machine; what may be a URL too it takes as a string.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Raises ValueError for a URL where a path must be; names both."""
+        for option in self.params:
+            value = ctx.params.get(option.name)
+            for path in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(path, Path) and (url := _URL.match(path.as_posix())):
+                    name = max(option.opts, key=len) if option.opts[0][0] == "-" else option.name
+                    place = f"{url[1]}://{url[2]}"  # of which a path has one slash
+                    raise ValueError(NO_URLS.format(name, place))
+        return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""

@@ -9,7 +9,9 @@ from derain.weights.catalog import DEFAULT
 
 
 def figure(
-    data: Annotated[Path, typer.Option(help="The folder that holds the set, or is one.")],
+    data: Annotated[
+        str, typer.Option(help="The folder that holds the set, or is one; or its URL.")
+    ],
     set_: Annotated[
         str,
         typer.Option("--set", help="Take images of this set, as `derain evaluate --set` does."),
@@ -44,11 +46,13 @@ def figure(
     from derain.data.layouts import find_set
     from derain.evaluation import figure as figures
     from derain.evaluation.models import InferenceSettings, evaluation_models
+    from derain.io.mirror import local_copy
 
     figures.check_name(out)
     boxes = [figures.parse_box(text) for text in crop or ()]
-    items = figures.choose_images(find_set(data, set_).items, image or ())
-    models = evaluation_models(model or [DEFAULT], InferenceSettings(device))
-    rows = [figures.panels(item, models, protocol) for item in items]
+    with local_copy(data) as root:
+        items = figures.choose_images(find_set(root, set_).items, image or ())
+        models = evaluation_models(model or [DEFAULT], InferenceSettings(device))
+        rows = [figures.panels(item, models, protocol) for item in items]
     figures.save(figures.draw(rows, boxes, errors), out)
     typer.echo(out)

@@ -9,7 +9,9 @@ from derain.weights.catalog import DEFAULT
 
 
 def inspect(
-    image: Annotated[Path, typer.Argument(help="The rainy image; a small one is quicker.")],
+    image: Annotated[
+        str, typer.Argument(help="The rainy image, or its URL; a small one is quicker.")
+    ],
     model: Annotated[
         str,
         typer.Option(help="Look into this model: a name of `derain models`, or a .safetensors."),
@@ -22,10 +24,12 @@ def inspect(
     from derain.engines import find_model
     from derain.evaluation.look_inside import look_inside, write_files
     from derain.io.decode import read_rgb
+    from derain.io.mirror import local_copy
     from derain.weights.files import load_network
 
     network, _ = load_network(find_model(model, "torch"))
-    pixels = read_rgb(image)
+    with local_copy(image) as path:
+        pixels = read_rgb(path)
     try:
         inside = look_inside(network, pixels)
     except ValueError as error:

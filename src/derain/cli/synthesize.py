@@ -17,7 +17,7 @@ def list_presets(asked: bool) -> None:
 
 
 def synthesize(
-    clean: Annotated[Path, typer.Argument(help="A clean image, or a folder of them.")],
+    clean: Annotated[str, typer.Argument(help="A clean image, or a folder of them; or its URL.")],
     out: Annotated[
         Path,
         typer.Option(
@@ -72,22 +72,25 @@ def synthesize(
     from derain.io.atomic import write_atomically
     from derain.io.encode import encode_pixels
     from derain.io.formats import FORMATS
+    from derain.io.mirror import local_copy
     from derain.io.pairs import find_images
     from derain.rain.folder import read_clean, synthesize_folder
     from derain.rain.layers import read_layers
     from derain.rain.sheet import contact_sheet
 
     if preview:
-        first = find_images(clean, recursive=True)[0]
+        with local_copy(clean) as images:
+            first = find_images(images, recursive=True)[0]
+            sheet = contact_sheet(read_clean(first), seed)
         format = FORMATS.get(out.suffix.lower(), "PNG")
-        write_atomically(out, encode_pixels(contact_sheet(read_clean(first), seed), format))
+        write_atomically(out, encode_pixels(sheet, format))
         note(f"{out}: every preset on {first.name}")
         return
     if target not in ("hazy", "clean"):
         raise ValueError(f"--target must be hazy or clean: {target}")
-    with progress("pairs") as show:
+    with local_copy(clean) as images, progress("pairs") as show:
         result = synthesize_folder(
-            clean, out, preset,
+            images, out, preset,
             count=count, seed=seed, overrides=dict(map(parse_range, set_ or [])), target=target,
             layers=read_layers(layers) if layers else None, save_rain=rain, jobs=jobs,
             min_size=min_size, progress=show,

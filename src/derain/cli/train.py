@@ -17,7 +17,11 @@ def train(
         Path | None, typer.Argument(help="The recipe, such as recipes/mspfn-lite.toml.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The folder that the recipe's paths are relative to.")
+        str | None,
+        typer.Option(
+            help="The folder that the recipe's paths are relative to; or its URL, of which the "
+            "images that the recipe names are copied to --cache first."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the run to this folder.")] = None,
     changes: Annotated[
@@ -47,7 +51,10 @@ def train(
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option(help="Put decoded images that do not fit into memory into this folder."),
+        typer.Option(
+            help="Put decoded images that do not fit into memory, and copies of images behind a "
+            "URL, into this folder."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(metavar="DEVICE", help="Train on this device.")] = "auto",
     onnx: Annotated[bool, typer.Option(help="Also write the finished weights as .onnx.")] = True,
@@ -63,11 +70,12 @@ def train(
     from derain.training.checkpoint import checkpoints
     from derain.training.journal import read_data_root
     from derain.training.recipe import read_recipe
+    from derain.training.sources import local_root
 
     if resume:
         if recipe or out:
             raise ValueError("--resume RUN takes recipe and folder from the run; leave them out")
-        run, data = resume, data or read_data_root(resume)
+        run, data = resume, data or str(read_data_root(resume))
         recipe = run / "recipe.toml"
     elif recipe and data and out:
         run = out
@@ -76,12 +84,13 @@ def train(
     settings = loop.TrainingSettings(
         device, max_minutes, checkpoint_minutes, keep, workers, cache, onnx
     )
+    read = read_recipe(recipe, changes or ())
+    root = local_root(read, data, cache)
     how = f"go on with: derain train --resume {run}"
     with shown_progress() as show:
         try:
             weights = loop.train(
-                read_recipe(recipe, changes or ()), data, run, settings,
-                resume=resume is not None, on_step=show,
+                read, root, run, settings, resume=resume is not None, on_step=show,
             )  # fmt: skip
         except loop.Interrupted as stopped:
             note(f"{stopped}; {how}")

@@ -79,6 +79,12 @@ class Found:
         return replace(self, items=self.items[:count], total=len(self.items))
 
 
+def without_hint(what: str) -> str:
+    """The folder that the name of a set means, without ``:clean-left`` and its like."""
+    text, colon, hint = what.rpartition(":")
+    return text if colon and hint in HINTS else what
+
+
 def find_set(root: Path, what: str) -> Found:
     """Find a set below a folder.
 
@@ -92,9 +98,8 @@ def find_set(root: Path, what: str) -> Found:
         ValueError: Unknown or absent set, no images, or an image without a matching one; says what
             is looked for.
     """
-    text, colon, hint = what.rpartition(":")
-    if not colon or hint not in HINTS:
-        text, hint = what, ""
+    text = without_hint(what)
+    hint = what[len(text) + 1 :]
     if not root.is_dir():
         raise ValueError(f"{root}: no such folder")
     folder = root / text

@@ -1,7 +1,9 @@
 """Copies on this machine of images behind URLs, for what reads them many times."""
 
+import hashlib
+import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -39,10 +41,53 @@ def _fill(place: str, copy: Path) -> None:
     elif places.kind_of(place) == "file":
         places.fetch(place, copy)
     else:
-        copy.mkdir()
-        for found in places.list_files(place, recursive=True):
-            if is_image_name(found.name):
-                source = places.below(place, found.name)  # which refuses names that lead out
-                target = copy / found.name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                places.fetch(source, target)
+        _fetch_missing(place, copy)
+
+
+def mirror(place: str, folder: Path, parts: Sequence[str] = ("",)) -> Path:
+    """A folder with the images of a place: itself, or a copy that stays on this machine.
+
+    What a copy has in the right size is not fetched again, so one that was stopped goes on, and
+    several processes may make one at the same time.
+
+    Args:
+        place: A path, or the URL of a folder; all folders in it are copied too.
+        folder: Holds copies, each in a folder of its own.
+        parts: The folders below the place that are copied; an empty name is the place itself.
+
+    Raises:
+        ImageError: It cannot be read, or has no images; names it.
+        ValueError: A part, or the name of an image, leads out of the place.
+    """
+    if path := places.local_path(place):
+        return path
+    place = place.rstrip("/")
+    key = hashlib.sha256(place.encode()).hexdigest()[:16]
+    copy = folder / key / (PurePosixPath(place).name or "images")
+    try:
+        for part in parts:
+            _fetch_missing(places.below(place, part) if part else place, copy / part)
+    except OSError as error:
+        raise ImageError(one_line(error)) from None
+    return copy
+
+
+def _fetch_missing(place: str, copy: Path) -> None:
+    images = 0
+    for found in places.list_files(place, recursive=True):
+        if not is_image_name(found.name):
+            continue
+        images += 1
+        source = places.below(place, found.name)  # which refuses names that lead out
+        target = copy / found.name
+        if target.is_file() and target.stat().st_size == found.size:
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{secrets.token_hex(8)}.partial")
+        try:
+            places.fetch(source, partial)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+    if not images:
+        raise FileNotFoundError(f"{place}: no images there")

@@ -19,9 +19,10 @@ from derain.io.atomic import write_atomically
 from derain.io.formats import one_line
 
 URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # two letters, as C:// is a drive
+S3 = ("s3", "s3a")
 WEB = ("http", "https")  # read by `download`, which has limits of its own
 # Where an upload appears whole or not at all; elsewhere a file is written aside and renamed.
-WHOLE_UPLOADS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory")
+WHOLE_UPLOADS = (*S3, "gs", "gcs", "az", "abfs", "abfss", "memory")
 # What trying again does not change.
 FINAL = (
     FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError,
@@ -229,9 +230,14 @@ def _system(place: str) -> tuple[Any, str]:
     scheme = place.partition("://")[0].lower()
     if scheme in WEB:
         raise ValueError(f"{place}: an address of the web is read as one image, nothing else")
+    # No listings are kept: they would go stale, and grow with the number of names.
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if scheme in S3:
+        # Parts of a file one after the other: else s3fs asks for the size before each read, which
+        # costs as much as the read, and holds ten parts of an upload in memory.
+        options["max_concurrency"] = 1
     try:
-        # No listings are kept: they would go stale, and grow with the number of names.
-        system, inside = fsspec.core.url_to_fs(place, use_listings_cache=False)
+        system, inside = fsspec.core.url_to_fs(place, **options)
     except (ImportError, ValueError) as error:  # which name the package, or no known scheme
         raise ValueError(f"{place}: {one_line(error)}") from None
     return system, str(inside)

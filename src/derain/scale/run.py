@@ -2,6 +2,8 @@
 
 import logging
 import os
+import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from derain.scale.plan import Plan, check
 if TYPE_CHECKING:
     import ray.data
 
+ANSWER = 10.0  # seconds that a cluster has to answer; Ray itself waits for minutes
 PAUSE = 0.1  # seconds between two questions whether more may be listed
 
 
@@ -49,13 +52,15 @@ def connected(address: str | None) -> Iterator[Any]:
     """
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or Ray warns of a change
     try:
+        if named := re.fullmatch(r"(?:ray://)?(.+):(\d{1,5})", address or ""):
+            socket.create_connection((named[1], int(named[2])), timeout=ANSWER).close()
         with quiet_codecs():  # Ray's C++ keeps the stderr that it finds here
             import ray
 
             mine = not ray.is_initialized()
             if mine:
                 ray.init(address or "local", log_to_driver=False, logging_level=logging.CRITICAL)
-    except (ConnectionError, OSError, ValueError, RuntimeError) as error:
+    except (OSError, OverflowError, ValueError, RuntimeError) as error:
         raise ValueError(f"--ray {address or 'local'}: {one_line(error)}") from None
     try:
         yield ray

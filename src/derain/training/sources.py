@@ -9,6 +9,8 @@ from derain.data.crops import Source, center_crop, subset
 from derain.data.layouts import list_clean, list_folders, list_side_by_side
 from derain.data.split import split_by_background
 from derain.data.store import open_pairs
+from derain.io import places
+from derain.io.mirror import mirror
 from derain.io.pairs import Pair, PairPath
 from derain.rain import RainSynthesizer
 from derain.rain.layers import read_layers
@@ -32,6 +34,28 @@ LISTS: dict[str, Callable[[Path], list[PairPath]]] = {
     "folders": list_folders,
     "set": list_set,
 }
+
+
+def local_root(recipe: Recipe, root: str, cache: Path | None) -> Path:
+    """A folder of this machine that a recipe's paths are relative to.
+
+    Args:
+        recipe: What to train on; only what it names is copied.
+        root: A path or URL.
+        cache: Holds the copies of what is behind a URL, which stay.
+
+    Raises:
+        ImageError: A folder cannot be read, or has no images; names it.
+        ValueError: There is no folder for copies, or a path of the recipe leads out of the URL.
+    """
+    if path := places.local_path(root):
+        return path
+    if cache is None:
+        raise ValueError(f"--data {root}: name a folder for the copies of the images with --cache")
+    named = [name for s in recipe.data.sources for name in (s.path, s.rain_layers)]
+    named.append(recipe.data.validation_set)
+    folders = [layouts.without_hint(name) for name in named if name]
+    return mirror(root, cache / "sources", list(dict.fromkeys(folders)))
 
 
 class Split(NamedTuple):
