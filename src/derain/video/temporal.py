@@ -9,8 +9,10 @@ ECCV 2016), found between the network's results, in which no rain misleads it. T
    frame itself is what was photographed, with the texture that the network takes away, or the
    second darkest of them where that is darker.
 
-What does not fit, such as what moves too fast or lies behind a cut, is left to the frame alone.
-`benchmarks/video.py` measures it; the numbers below were chosen there, on training photographs.
+What does not fit, such as what moves too fast or lies behind a cut, is left to the frame alone. A
+neighbour fits where it looks the same and where the flow there and back ends where it began, which
+it does not where one thing hides another. `benchmarks/video.py` measures it; the numbers below were
+chosen on its tuning scenes.
 
 Neighbours are compared and moved in 8 bits, in strips that stay in the processor's cache. What
 comes of it is a difference to the frame's own 8 bits, so finer levels of the frame itself survive.
@@ -30,18 +32,22 @@ from derain.video.frames import Shot
 from derain.video.planes import RGB
 
 CONTEXT = 2  # frames before and after that a result depends on, and so the latency
-FIT_AROUND, AROUND = 0.04, 15  # difference in [0, 1] and window in px: is this the same place?
+FIT_AROUND, AROUND = 0.12, 15  # difference in [0, 1] and window in px: is this the same place?
 FIT_HERE, HERE = 0.08, 3  # and is the same thing there? it keeps small fast objects sharp
 FEW_RAIN = 0.05  # amount of rain that lowers the trust in a result to a sixteenth
 AGREE = 0.04  # difference of rainy frames that nothing fell between
-FITS = 0.5  # weight from which a rainy neighbour has a say
+LEFT = 0.6  # part of the rain by which results may differ, since the network errs that much
+MISS, MISS_AROUND = 0.7, 7  # px of the flow's round trip and window: is this how it moved?
+FITS = 0.3  # weight from which a rainy neighbour has a say
 FLOW_SIDE = 640  # px of the longer side at which flow is looked for
+SMOOTH = 100.0  # of the flow; DIS's own 20 follows the rain that is left in the results
 STRIP = 128  # rows
 ZERO = 64  # stands for no rain where amounts of rain of both signs are held in 8 bits
 FINER = 4  # differences are held this many times, since 8 bits are coarse for them
 
 Item = TypeVar("Item")
 Plane = NDArray[Any]  # (H, W) float32 or uint8
+Place = tuple[NDArray[Any], Plane]  # (H, W, 2) where each pixel lies in another frame; trust, 0..1
 Pair = tuple[RGB, RGB]  # a rainy frame and the network's result, (H, W, 3) in [0, 1]
 
 _cv: Any = cv2  # OpenCV's type stubs know neither numbers as operands nor a missing second map
@@ -71,6 +77,24 @@ def fuse(pairs: Iterable[Pair]) -> Iterator[RGB]:
         yield clean
 
 
+@dataclass(frozen=True)
+class _Motion:
+    """The way from one frame to another.
+
+    Attributes:
+        flow: (h, w, 2) from each pixel to where it lies there.
+        miss: (h, w) px between a pixel and the end of its way there and back.
+    """
+
+    flow: NDArray[Any]
+    miss: Plane
+
+    def then(self, other: "_Motion") -> "_Motion":
+        """This way, and the other from its end."""
+        place = self.flow + _grid(self.miss.shape)
+        return _Motion(self.flow + _moved(other.flow, place), self.miss + _moved(other.miss, place))
+
+
 class _View:
     """A frame as its neighbours need it, in 8 bits, and the flow to those beside it."""
 
@@ -81,8 +105,8 @@ class _View:
         self.rain = np.clip(rain + ZERO, 0, 255).astype(np.uint8)
         self.layers = cv2.merge([*cv2.split(self.clean), self.rain])
         self.small = _small(grey)
-        self.to_last: Plane | None = None  # (h, w, 2) at the size of `small`; None after a change
-        self.to_next: Plane | None = None  # of size
+        self.to_last: _Motion | None = None  # at the size of `small`; None after a change of size
+        self.to_next: _Motion | None = None
 
 
 @dataclass
@@ -114,10 +138,7 @@ def _entries(items: Iterable[tuple[Item, Pair | None]]) -> Iterator[_Entry[Item]
             continue
         view = _View(pair)
         if last is not None and last.clean.shape == view.clean.shape:
-            view.to_last, last.to_next = (
-                _flow(view.small, last.small),
-                _flow(last.small, view.small),
-            )
+            view.to_last, last.to_next = _motions(view.small, last.small)
         yield _Entry(item, pair, view)
         last = view
 
@@ -140,25 +161,25 @@ def _windows(items: Iterable[Item]) -> Iterator[tuple[list[Item], Item, list[Ite
 
 def _neighbours(
     view: _View, before: Sequence[_Entry[Any]], after: Sequence[_Entry[Any]]
-) -> list[tuple[_View, Plane]]:
-    """The views near one, each with the flow to it: from frame to frame, the nearest first."""
-    found: list[tuple[_View, Plane]] = []
+) -> list[tuple[_View, _Motion]]:
+    """The views near one, each with the way to it: from frame to frame, the nearest first."""
+    found: list[tuple[_View, _Motion]] = []
     for side, back in ((reversed(before), True), (after, False)):
-        here, flow = view, None
+        here, motion = view, None
         for other in (entry.view for entry in side if entry.view is not None):
             step = here.to_last if back else here.to_next
             if step is None:
                 break
-            flow = step if flow is None else flow + _moved(step, flow + _grid(flow.shape[:2]))
-            found.append((other, flow))
+            motion = step if motion is None else motion.then(step)
+            found.append((other, motion))
             here = other
     return found
 
 
-def _fuse_one(pair: Pair, view: _View, neighbours: list[tuple[_View, Plane]]) -> RGB:
+def _fuse_one(pair: Pair, view: _View, neighbours: list[tuple[_View, _Motion]]) -> RGB:
     """A frame with the help of others: (H, W, 3) float32 in [0, 1]."""
     height, width = view.rain.shape
-    places = [(other, _place(flow, (height, width))) for other, flow in neighbours]
+    places = [(other, _place(motion, (height, width))) for other, motion in neighbours]
     result = np.empty_like(pair[1], np.float32)
     halo = AROUND // 2 + 1
     for top in range(0, height, STRIP):
@@ -169,7 +190,7 @@ def _fuse_one(pair: Pair, view: _View, neighbours: list[tuple[_View, Plane]]) ->
     return np.clip(result, 0, 1, out=result)
 
 
-def _fuse_strip(pair: Pair, view: _View, places: list[tuple[_View, Plane]], rows: slice) -> RGB:
+def _fuse_strip(pair: Pair, view: _View, places: list[tuple[_View, Place]], rows: slice) -> RGB:
     """Some rows of the result; those at the edges know too little of what is around."""
     clean = view.clean[rows]
     own, own_rainy = cv2.split(clean), cv2.split(view.rainy[rows])
@@ -177,9 +198,12 @@ def _fuse_strip(pair: Pair, view: _View, places: list[tuple[_View, Plane]], rows
     totals = [plane * weights for plane in own]
     darkest = [[plane] for plane in own_rainy]  # per channel up to three, the darkest first
     fitting = np.zeros(weights.shape, np.uint8)
-    for other, place in places:
+    own_wet = _cv.absdiff(view.rain[rows], ZERO)
+    for other, (place, trust) in places:
         *moved, rain = cv2.split(_moved(other.layers, place[rows], cv2.INTER_CUBIC))
-        fits = _fit(cv2.absdiff(cv2.merge(moved), clean), _inside(place[rows], view.rain.shape))
+        inside = _inside(place[rows], view.rain.shape)
+        wet = _cv.add(own_wet, _cv.absdiff(rain, ZERO))
+        fits = trust[rows] * _fit(cv2.absdiff(cv2.merge(moved), clean), wet, inside)
         weight = fits * cv2.LUT(rain, _BY_RAIN)
         weights += weight
         more, less = _cv.subtract(rain, ZERO), _cv.subtract(np.full_like(rain, ZERO), rain)
@@ -214,11 +238,13 @@ def _keep_darkest(three: list[Plane], new: Plane) -> None:
         three.append(new)
 
 
-def _fit(difference: NDArray[Any], inside: Plane) -> Plane:
-    """How well a neighbour fits, 0..1, by its difference in 8 bits."""
+def _fit(difference: NDArray[Any], wet: Plane, inside: Plane) -> Plane:
+    """How well a neighbour fits, 0..1, by its difference and the rain of both, in 8 bits."""
     mean = cv2.transform(difference, np.full((1, 3), FINER / 3))
     around = cv2.blur(mean, (AROUND, AROUND))
-    here = _cv.max(cv2.blur(mean, (HERE, HERE)), cv2.bitwise_not(inside))
+    left = cv2.blur(cv2.convertScaleAbs(wet, alpha=FINER * LEFT), (HERE, HERE))
+    here = _cv.subtract(cv2.blur(mean, (HERE, HERE)), left)
+    here = _cv.max(here, cv2.bitwise_not(inside))
     return cv2.LUT(around, _BY_AROUND) * cv2.LUT(here, _BY_HERE)
 
 
@@ -233,17 +259,20 @@ def _moved(image: NDArray[Any], place: NDArray[Any], method: int = cv2.INTER_LIN
     return _cv.remap(image, place, None, method, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _place(flow: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    """(H, W, 2) where each pixel of a frame lies in the other, by a flow of any size."""
-    height, width = shape
+def _place(motion: _Motion, shape: tuple[int, int]) -> Place:
+    """Where each pixel of a frame of a shape lies in the other, and how sure that is."""
+    flow, (height, width) = motion.flow, shape
+    trust = cv2.exp(-np.square(motion.miss / np.float32(MISS)))
+    trust = cv2.erode(trust, np.ones((MISS_AROUND, MISS_AROUND), np.uint8))
     if flow.shape[:2] != shape:
         scale = (width / flow.shape[1], height / flow.shape[0], 0.0, 0.0)
         flow = cv2.resize(_cv.multiply(flow, scale), (width, height))
-    return flow + _grid(shape)
+        trust = cv2.resize(trust, (width, height))
+    return flow + _grid(shape), trust
 
 
 @lru_cache(maxsize=2)
-def _grid(shape: tuple[int, int]) -> NDArray[Any]:
+def _grid(shape: tuple[int, ...]) -> NDArray[Any]:
     """(H, W, 2) position of each pixel."""
     return np.stack(np.meshgrid(np.arange(shape[1]), np.arange(shape[0])), -1).astype(np.float32)
 
@@ -256,6 +285,18 @@ def _small(grey: NDArray[Any]) -> NDArray[Any]:
     return cv2.resize(grey, size, interpolation=cv2.INTER_AREA) if factor > 1 else grey
 
 
+def _motions(grey: NDArray[Any], other: NDArray[Any]) -> tuple[_Motion, _Motion]:
+    """The ways from one frame to another and back, by what `_small` made of them."""
+    there, back = _flow(grey, other), _flow(other, grey)
+    return _Motion(there, _miss(there, back)), _Motion(back, _miss(back, there))
+
+
+def _miss(there: NDArray[Any], back: NDArray[Any]) -> Plane:
+    """(h, w) px between each pixel and the end of its way there and back."""
+    gap = there + _moved(back, there + _grid(there.shape[:2]))
+    return cv2.magnitude(*cv2.split(gap))
+
+
 def _flow(grey: NDArray[Any], other: NDArray[Any], least: int = 16) -> NDArray[Any]:
     """(H, W, 2) from each pixel to where it lies in the other frame."""
     height, width = grey.shape
@@ -263,5 +304,6 @@ def _flow(grey: NDArray[Any], other: NDArray[Any], least: int = 16) -> NDArray[A
         edges = (0, max(least - height, 0), 0, max(least - width, 0))
         grey, other = (cv2.copyMakeBorder(g, *edges, cv2.BORDER_REPLICATE) for g in (grey, other))
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow.setVariationalRefinementAlpha(SMOOTH)
     found = flow.calc(grey, other, np.zeros((*grey.shape, 2), np.float32))
     return np.ascontiguousarray(found[:height, :width])
