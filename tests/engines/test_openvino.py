@@ -77,3 +77,15 @@ def test_threads_that_are_counted_are_not_tied_to_cores():
         [sys.executable, "-c", SAMPLED], capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "True", done.stderr
+
+
+def test_openvinos_converter_is_not_loaded_before_somebody_asks_for_it():
+    program = """
+import sys
+from derain.engines.untracked import openvino
+assert "openvino.tools.ovc" not in sys.modules
+assert callable(openvino.convert_model)
+assert "openvino_telemetry" not in sys.modules
+assert not hasattr(openvino, "nothing")
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
