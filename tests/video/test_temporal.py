@@ -6,7 +6,7 @@ from skimage import data
 
 from derain.rain.falling import FallingRain
 from derain.video import CONTEXT, stream
-from derain.video.temporal import fuse
+from derain.video.temporal import MISS, _motions, fuse
 
 PHOTO = data.astronaut().astype(np.float32) / 255
 RAIN = {"zoom": 1.5, "mean": 0.1, "peak": 0.45, "groups": 2}
@@ -47,6 +47,18 @@ def test_frames_behind_a_cut_are_left_out():
     clip = [other, other, one, other, other]
     result = list(fuse((frame, frame) for frame in clip))[2]
     assert np.abs(result - one).mean() < 0.003
+
+
+def test_the_flow_comes_back_to_where_it_began_unless_something_hides_the_place():
+    here, there = ((255 * crop(left).mean(2)).astype(np.uint8) for left in (40, 43))
+    motion, back = _motions(here, there)
+    inner = motion.miss[20:-20, 20:-20]
+    assert np.median(motion.flow[20:-20, 20:-20, 0]) == pytest.approx(-3, abs=0.1)
+    assert np.median(back.flow[20:-20, 20:-20, 0]) == pytest.approx(3, abs=0.1)
+    assert np.mean(inner < MISS) > 0.9
+    there[40:80, 60:100] = np.random.default_rng(0).integers(0, 255, (40, 40))
+    hidden = _motions(here, there)[0].miss[45:75, 65:95]
+    assert np.mean(hidden > MISS) > 0.5
 
 
 def test_finer_levels_than_8_bits_survive():

@@ -9,6 +9,7 @@ report = evaluate_downstream("detect", detector, inputs, file)
 Needs `pip install derain[downstream]`.
 """
 
+# Imported only to name the part of the extra that is missing before anything else needs it.
 try:
     import jinja2  # noqa: F401
     import onnxruntime  # noqa: F401

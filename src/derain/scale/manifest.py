@@ -44,6 +44,7 @@ class Row:
 
 
 _TYPES = {str: pa.string(), float: pa.float64(), int: pa.int64()}
+# pyarrow's type stubs know no list of names and types, which its documentation shows.
 SCHEMA = pa.schema([(f.name, _TYPES.get(f.type, pa.string())) for f in dataclasses.fields(Row)])  # type: ignore[arg-type]
 
 
