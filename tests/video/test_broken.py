@@ -88,10 +88,31 @@ def test_kills_at_any_moment_cost_nothing_but_time(tmp_path, restorer, monkeypat
         run.send_signal(signal.SIGKILL)
         run.wait()
         assert not parts.exists() or hashes(parts) == hashes(whole)
-    if not parts.exists():
+    if parts.exists():  # perhaps killed before the segments were deleted
+        with pytest.raises(ImageError, match="exists already"):
+            restore(source, parts, restorer, VideoSettings(resume=True))
+    else:
         restore(source, parts, restorer, VideoSettings(resume=True))
     assert hashes(whole) == hashes(parts)
     assert not (tmp_path / "parts.mp4.segments").exists()
+
+
+def test_resuming_deletes_segments_of_a_result_that_is_whole_and_keeps_younger_ones(tmp_path):
+    whole, replaced = tmp_path / "whole.mp4", tmp_path / "replaced.mp4"
+    for target in (whole, replaced):
+        target.touch()
+        segments.Segments(target, {}).prepare(resume=False, overwrite=False)
+        segments.Segments(target, {}).save(0, segments.Segment([], 0.0))
+    os.utime(whole, (2e9, 2e9))  # after its segment
+    os.utime(replaced, (1e9, 1e9))
+    for target in (whole, replaced):
+        segments.remove_joined(target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "replaced.mp4",
+        "replaced.mp4.segments",
+        "whole.mp4",
+    ]
+    assert segments.Segments(replaced, {}).finished() == 1
 
 
 @pytest.fixture

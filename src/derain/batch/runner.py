@@ -123,6 +123,8 @@ def restore_one(
     start = time.perf_counter()
     if job.target is not None and places.exists(str(job.target)):
         if settings.skip_existing:
+            if job.clip and settings.resume:
+                _remove_joined(job)
             return Outcome(job, "skipped")
         if not settings.overwrite:
             raise ValueError(EXISTS.format(job.target))
@@ -196,6 +198,14 @@ def restore_clip(
         "\n".join(report.problems),
         report.frames,
     )
+
+
+def _remove_joined(job: Job) -> None:
+    """Delete what a run left that was killed between writing a clip and deleting its segments."""
+    from derain.video.segments import remove_joined
+
+    assert isinstance(job.target, Path)
+    remove_joined(job.target)
 
 
 def attempt(

@@ -116,6 +116,8 @@ def restore(
     """
     source, target = Path(source), Path(target)
     if target.exists() and not settings.overwrite:
+        if settings.resume:
+            segments.remove_joined(target)
         raise ImageError(f"{target}: exists already; choose another name or overwrite it")
     if target.exists() and target.samefile(source):
         raise ImageError(f"{target}: is the clip itself; choose another name")

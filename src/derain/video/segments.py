@@ -41,6 +41,17 @@ class Segment:
     change: float
 
 
+def remove_joined(target: Path) -> None:
+    """Delete the segments of a result that is whole, which a run that was killed just then left.
+
+    Segments younger than the result are work of a run that was to replace it; they stay.
+    """
+    folder = _folder(target)
+    newest = max((path.stat().st_mtime_ns for path in folder.glob("*")), default=0)
+    if newest <= target.stat().st_mtime_ns:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class Segments:
     """The folder of the segments of one result.
 
@@ -50,7 +61,7 @@ class Segments:
     """
 
     def __init__(self, target: Path, plan: dict[str, Any]) -> None:
-        self.folder = target.with_name(f"{target.name}.segments")
+        self.folder = _folder(target)
         self.plan = json.loads(json.dumps(plan))
 
     def prepare(self, resume: bool, overwrite: bool) -> None:
@@ -140,3 +151,7 @@ def _read_plan(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _folder(target: Path) -> Path:
+    return target.with_name(f"{target.name}.segments")
