@@ -109,6 +109,7 @@ def test_a_table_has_all_rows_with_what_is_published(folder):
         ("M10N3", "0"), ("M8N5", "0"), ("M10N3", "1"), ("M8N5", "1"),
     ]  # fmt: skip
     assert {row["steps"] for row in rows} == {"6"}
+    assert all("another set: its Test100" in row["published_differs"] for row in rows)
     page = (folder / "out" / "study.html").read_text()
     assert "M10N3 is better than M8N5" in page
     assert "<svg" in page

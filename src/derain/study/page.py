@@ -46,7 +46,7 @@ def write_files(
     texts = (
         render(table, outcomes, about),
         tables.markdown(table),
-        tables.as_csv(outcomes, table.lines),
+        tables.as_csv(outcomes, table),
         latex(tables.cells(table), caption),
     )
     for name, text in zip(FILES, texts, strict=True):

@@ -265,13 +265,14 @@ def markdown(table: StudyTable) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def as_csv(outcomes: Sequence[Outcome], lines: Sequence[Line]) -> str:
-    """One line per row, seed and set."""
-    names = {line.name: line for line in lines}
+def as_csv(outcomes: Sequence[Outcome], table: StudyTable) -> str:
+    """One line per row, seed and set; the last column says how published figures compare."""
+    names = {line.name: line for line in table.lines}
     metrics = list(dict.fromkeys(m for o in outcomes for r in o.measured for m in r.metrics))
     head = ["row", "seed", "set", "images", "protocol", "parameters", "gmacs_512x384"]
     head += ["seconds_per_image", "steps", "training_seconds"]
-    rows: list[list[Any]] = [[*head, *metrics, *(f"{m}_published" for m in metrics)]]
+    head += [*metrics, *(f"{m}_published" for m in metrics), "published_differs"]
+    rows: list[list[Any]] = [head]
     for outcome in outcomes:
         for result in outcome.measured:
             place, row = result.found.name, outcome.job.row.name
@@ -282,7 +283,7 @@ def as_csv(outcomes: Sequence[Outcome], lines: Sequence[Line]) -> str:
                     result.record.parameters, result.record.gmacs, result.seconds,
                     outcome.steps, outcome.seconds,
                     *(result.means.get(m) for m in metrics),
-                    *(printed.get((place, m), "") for m in metrics),
+                    *(printed.get((place, m), "") for m in metrics), table.marks[place],
                 ]
             )  # fmt: skip
     return csv_text(rows)
