@@ -45,6 +45,7 @@ SMOOTH = 100.0  # of the flow; DIS's own 20 follows the rain that is left in the
 SHARPER = 0.15  # part of the 3x3 detail that makes up for what linear interpolation blurs
 STRIP = 64  # rows that are averaged at a time, to stay in the processor's cache
 ZERO = 64  # stands for no rain where amounts of rain of both signs are held in 8 bits
+FINER_MISS = 64  # so are misses
 FINER = 4  # differences are held this many times, since 8 bits are coarse for them
 
 Item = TypeVar("Item")
@@ -55,6 +56,7 @@ Pair = tuple[RGB, RGB]  # a rainy frame and the network's result, (H, W, 3) in [
 _cv: Any = cv2  # OpenCV's type stubs know neither numbers as operands nor a missing second map
 _LEVEL = np.float32(1 / 255)
 _LEVELS = np.arange(256, dtype=np.float32)
+_BY_MISS = np.round(255 * np.exp(-np.square(_LEVELS / (FINER_MISS * MISS)))).astype(np.uint8)
 _SHARE = _LEVELS * _LEVEL
 
 
@@ -221,9 +223,10 @@ class _Other:
             other.fine, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
         coarse = _moved(other.coarse, _enlarged(motion.flow, half))
-        fit = _fit(view.coarse, coarse) * cv2.resize(_trust(motion), half[::-1])
+        trust = cv2.resize(_trust(motion), half[::-1])
+        fit = _fit(view.coarse, coarse) * trust
         *self.clean, self.rain = cv2.split(moved)
-        self.fit = cv2.resize(cv2.convertScaleAbs(fit, alpha=255), shape[::-1])
+        self.fit = cv2.resize(cv2.convertScaleAbs(fit), shape[::-1])
 
     def rainy(self, unfit: Plane) -> list[Plane]:
         """The planes with their rain; what does not fit is the brightest and so has no say."""
@@ -268,13 +271,13 @@ def _fit(own: Layers, other: Layers) -> Plane:
 
 
 def _trust(motion: _Motion) -> Plane:
-    """How sure it is where each pixel lies in the other frame, 0..1; 0 outside of it."""
-    trust = cv2.exp(-np.square(motion.miss / np.float32(MISS)))
+    """How sure it is where each pixel lies in the other frame, in 8 bits; 0 outside of it."""
+    trust = cv2.LUT(cv2.convertScaleAbs(motion.miss, alpha=FINER_MISS), _BY_MISS)
     trust = cv2.erode(trust, np.ones((MISS_AROUND, MISS_AROUND), np.uint8))
     height, width = trust.shape
     place = motion.flow + _grid(trust.shape, 1)
     inside = _cv.inRange(place, (0.0, 0.0, 0.0, 0.0), (width - 1.0, height - 1.0, 0.0, 0.0))
-    return trust * _cv.min(inside, 1)
+    return _cv.min(trust, inside)
 
 
 def _moved(image: NDArray[Any], flow: NDArray[Any]) -> Any:
