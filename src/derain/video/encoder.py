@@ -45,7 +45,7 @@ class Encoder:
 # What `--codec` takes, by FFmpeg's names of the codecs -> their encoder. Threads are fixed where
 # the output depends on their number, so that a clip is the same on every machine.
 ENCODERS = {
-    "h264": Encoder("libx264", 51, (("preset", "medium"), ("bf", "0")), even=True),
+    "h264": Encoder("libx264", 51, (("preset", "faster"), ("bf", "0")), even=True),
     "hevc": Encoder(
         "libx265", 51, (("preset", "medium"), ("x265-params", "bframes=0:log-level=none")),
         even=True,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 import derain
@@ -180,8 +181,11 @@ def _encode(
             stopping, total = False, 0.0
             encoder = sink.encoder()
             for shot in group:
-                change = None if shot.clean is None else (shot.clean - shot.rainy) * strength
-                total += 0 if change is None else float(np.abs(change).mean()) * 255
+                change = None
+                if shot.clean is not None:  # which nobody needs any more
+                    change = np.subtract(shot.clean, shot.rainy, out=shot.clean)
+                    change *= strength
+                    total += cv2.norm(change, cv2.NORM_L1) / change.size * 255
                 encoder.add(shot.frame, change)
                 done += 1
                 on_frame(Progress(done, max(source.expected, done)))

@@ -14,8 +14,9 @@ neighbour fits where it looks the same and where the flow there and back ends wh
 it does not where one thing hides another. `benchmarks/video.py` measures it; the numbers below were
 chosen on its tuning scenes.
 
-Neighbours are compared and moved in 8 bits, in strips that stay in the processor's cache. What
-comes of it is a difference to the frame's own 8 bits, so finer levels of the frame itself survive.
+Neighbours are moved in 8 bits, by linear interpolation from twice the size, which costs a fraction
+of cubic interpolation and is as sharp; how well they fit is found at half the size. What comes of
+it is a difference to the frame's own 8 bits, so finer levels of the frame itself survive.
 """
 
 from collections import deque
@@ -32,8 +33,8 @@ from derain.video.frames import Shot
 from derain.video.planes import RGB
 
 CONTEXT = 2  # frames before and after that a result depends on, and so the latency
-FIT_AROUND, AROUND = 0.12, 15  # difference in [0, 1] and window in px: is this the same place?
-FIT_HERE, HERE = 0.08, 3  # and is the same thing there? it keeps small fast objects sharp
+FIT_AROUND, AROUND = 0.12, 9  # difference in [0, 1], window at half size: the same place?
+FIT_HERE = 0.07  # and is the same thing there? it keeps small fast objects sharp
 FEW_RAIN = 0.05  # amount of rain that lowers the trust in a result to a sixteenth
 AGREE = 0.04  # difference of rainy frames that nothing fell between
 LEFT = 0.6  # part of the rain by which results may differ, since the network errs that much
@@ -41,17 +42,22 @@ MISS, MISS_AROUND = 0.7, 7  # px of the flow's round trip and window: is this ho
 FITS = 0.3  # weight from which a rainy neighbour has a say
 FLOW_SIDE = 640  # px of the longer side at which flow is looked for
 SMOOTH = 100.0  # of the flow; DIS's own 20 follows the rain that is left in the results
-STRIP = 128  # rows
+SHARPER = 0.15  # part of the 3x3 detail that makes up for what linear interpolation blurs
+STRIP = 64  # rows that are averaged at a time, to stay in the processor's cache
 ZERO = 64  # stands for no rain where amounts of rain of both signs are held in 8 bits
+FINER_MISS = 64  # so are misses
 FINER = 4  # differences are held this many times, since 8 bits are coarse for them
 
 Item = TypeVar("Item")
 Plane = NDArray[Any]  # (H, W) float32 or uint8
-Place = tuple[NDArray[Any], Plane]  # (H, W, 2) where each pixel lies in another frame; trust, 0..1
+Layers = NDArray[Any]  # (H, W, 4) uint8: RGB without rain, and the amount of rain
 Pair = tuple[RGB, RGB]  # a rainy frame and the network's result, (H, W, 3) in [0, 1]
 
 _cv: Any = cv2  # OpenCV's type stubs know neither numbers as operands nor a missing second map
+_LEVEL = np.float32(1 / 255)
 _LEVELS = np.arange(256, dtype=np.float32)
+_BY_MISS = np.round(255 * np.exp(-np.square(_LEVELS / (FINER_MISS * MISS)))).astype(np.uint8)
+_SHARE = _LEVELS * _LEVEL
 
 
 def _bell(width: float) -> NDArray[Any]:
@@ -91,20 +97,22 @@ class _Motion:
 
     def then(self, other: "_Motion") -> "_Motion":
         """This way, and the other from its end."""
-        place = self.flow + _grid(self.miss.shape)
-        return _Motion(self.flow + _moved(other.flow, place), self.miss + _moved(other.miss, place))
+        flow, miss = (_moved(layer, self.flow) for layer in (other.flow, other.miss))
+        return _Motion(self.flow + flow, self.miss + miss)
 
 
 class _View:
     """A frame as its neighbours need it, in 8 bits, and the flow to those beside it."""
 
     def __init__(self, pair: Pair) -> None:
-        self.rainy, self.clean = (cv2.convertScaleAbs(image, alpha=255) for image in pair)
-        grey = cv2.cvtColor(self.clean, cv2.COLOR_RGB2GRAY)
-        rain = _cv.subtract(cv2.cvtColor(self.rainy, cv2.COLOR_RGB2GRAY), grey, dtype=cv2.CV_16S)
-        self.rain = np.clip(rain + ZERO, 0, 255).astype(np.uint8)
-        self.layers = cv2.merge([*cv2.split(self.clean), self.rain])
-        self.small = _small(grey)
+        self.rainy, clean = (cv2.convertScaleAbs(image, alpha=255) for image in pair)
+        self.grey = cv2.cvtColor(clean, cv2.COLOR_RGB2GRAY)
+        rainy = cv2.cvtColor(self.rainy, cv2.COLOR_RGB2GRAY)
+        rain = _cv.addWeighted(rainy, 1, self.grey, -1, ZERO)
+        self.layers: Layers = cv2.merge([*cv2.split(clean), rain])
+        self.fine = _doubled(self.layers)
+        self.coarse = _reduced(self.layers, 2)
+        self.small = _reduced(self.grey, max(round(max(rain.shape) / FLOW_SIDE), 1))
         self.to_last: _Motion | None = None  # at the size of `small`; None after a change of size
         self.to_next: _Motion | None = None
 
@@ -137,7 +145,7 @@ def _entries(items: Iterable[tuple[Item, Pair | None]]) -> Iterator[_Entry[Item]
             yield _Entry(item, None, None)
             continue
         view = _View(pair)
-        if last is not None and last.clean.shape == view.clean.shape:
+        if last is not None and last.layers.shape == view.layers.shape:
             view.to_last, last.to_next = _motions(view.small, last.small)
         yield _Entry(item, pair, view)
         last = view
@@ -178,56 +186,71 @@ def _neighbours(
 
 def _fuse_one(pair: Pair, view: _View, neighbours: list[tuple[_View, _Motion]]) -> RGB:
     """A frame with the help of others: (H, W, 3) float32 in [0, 1]."""
-    height, width = view.rain.shape
-    places = [(other, _place(motion, (height, width))) for other, motion in neighbours]
+    others = [_Other(view, *neighbour) for neighbour in neighbours]
+    *own, rain = cv2.split(view.layers)
+    darkest, dry = _driest(view, others)
+    darker = _cv.subtract(view.rainy, darkest)
     result = np.empty_like(pair[1], np.float32)
-    halo = AROUND // 2 + 1
-    for top in range(0, height, STRIP):
-        first, end = max(top - halo, 0), min(top + STRIP + halo, height)
-        strip = _fuse_strip(pair, view, places, slice(first, end))
-        rows = min(STRIP, height - top)
-        result[top : top + rows] = strip[top - first : top - first + rows]
+    for top in range(0, len(result), STRIP):
+        rows = slice(top, top + STRIP)
+        weights = [cv2.LUT(rain[rows], _BY_RAIN)]
+        weights += [cv2.LUT(o.rain[rows], _BY_RAIN) * cv2.LUT(o.fit[rows], _SHARE) for o in others]
+        total = np.sum(weights, 0)
+        changes: list[Plane] = []
+        for k, plane in enumerate(own):
+            planes = [plane[rows], *(other.clean[k][rows] for other in others)]
+            changes.append(sum(map(np.multiply, planes, weights)) / total - planes[0])
+        rainy, clean = (image[rows] for image in pair)
+        mean = clean + cv2.merge(changes) * _LEVEL
+        unchanged = rainy - darker[rows] * _LEVEL
+        result[rows] = mean + cv2.merge([dry[rows]] * 3) * (unchanged - mean)
     return np.clip(result, 0, 1, out=result)
 
 
-def _fuse_strip(pair: Pair, view: _View, places: list[tuple[_View, Place]], rows: slice) -> RGB:
-    """Some rows of the result; those at the edges know too little of what is around."""
-    clean = view.clean[rows]
-    own, own_rainy = cv2.split(clean), cv2.split(view.rainy[rows])
-    weights = cv2.LUT(view.rain[rows], _BY_RAIN)
-    totals = [plane * weights for plane in own]
-    darkest = [[plane] for plane in own_rainy]  # per channel up to three, the darkest first
-    fitting = np.zeros(weights.shape, np.uint8)
-    own_wet = _cv.absdiff(view.rain[rows], ZERO)
-    for other, (place, trust) in places:
-        *moved, rain = cv2.split(_moved(other.layers, place[rows], cv2.INTER_CUBIC))
-        inside = _inside(place[rows], view.rain.shape)
-        wet = _cv.add(own_wet, _cv.absdiff(rain, ZERO))
-        fits = trust[rows] * _fit(cv2.absdiff(cv2.merge(moved), clean), wet, inside)
-        weight = fits * cv2.LUT(rain, _BY_RAIN)
-        weights += weight
-        more, less = _cv.subtract(rain, ZERO), _cv.subtract(np.full_like(rain, ZERO), rain)
-        unfit = _cv.compare(fits, FITS, cv2.CMP_LE)
-        fitting = _cv.subtract(_cv.add(fitting, 1), _cv.min(unfit, 1))
-        for total, three, plane in zip(totals, darkest, moved, strict=True):
-            total += plane * weight
-            # What does not fit becomes the brightest and so has no say.
-            rainy = _cv.max(_cv.subtract(_cv.add(plane, more), less), unfit)
-            _keep_darkest(three, rainy)
-    dry = None
-    if len(places) > 1:
-        spreads = [_cv.subtract(three[2], three[0]) for three in darkest]
-        spread = cv2.convertScaleAbs(_cv.max(_cv.max(*spreads[:2]), spreads[2]), alpha=FINER)
-        dry = cv2.LUT(cv2.blur(spread, (3, 3)), _BY_SPREAD)
-        dry *= _cv.min(_cv.compare(fitting, 2, cv2.CMP_GE), 1)
-    planes: list[Plane] = []
-    for k, (rainy, result) in enumerate(zip(*map(cv2.split, (p[rows] for p in pair)), strict=True)):
-        result = result + (totals[k] / weights - own[k]) / np.float32(255)
-        if dry is not None:
-            darker = _cv.subtract(own_rainy[k], darkest[k][1])
-            result += dry * (rainy - darker / np.float32(255) - result)
-        planes.append(result)
-    return cv2.merge(planes)
+class _Other:
+    """A neighbour as it lies on the frame, in 8 bits.
+
+    Args:
+        view: The frame.
+        other: The neighbour.
+        motion: The way to it.
+    """
+
+    def __init__(self, view: _View, other: _View, motion: _Motion) -> None:
+        shape, half = view.grey.shape, view.coarse.shape[:2]
+        place = cv2.scaleAdd(_enlarged(motion.flow, shape), 2, _grid(shape, 2))
+        moved = _cv.remap(
+            other.fine, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        coarse = _moved(other.coarse, _enlarged(motion.flow, half))
+        trust = cv2.resize(_trust(motion), half[::-1])
+        fit = _fit(view.coarse, coarse) * trust
+        *self.clean, self.rain = cv2.split(moved)
+        self.fit = cv2.resize(cv2.convertScaleAbs(fit), shape[::-1])
+
+    def rainy(self, unfit: Plane) -> list[Plane]:
+        """The planes with their rain; what does not fit is the brightest and so has no say."""
+        more = _cv.subtract(self.rain, ZERO)
+        less = _cv.subtract(cv2.bitwise_not(self.rain), 255 - ZERO)
+        return [_cv.max(_cv.subtract(_cv.add(p, more), less), unfit) for p in self.clean]
+
+
+def _driest(view: _View, others: Sequence[_Other]) -> tuple[RGB, Plane]:
+    """The second darkest of the rainy frames, and how sure it is that nothing fell, 0..1."""
+    if len(others) < 2:
+        return view.rainy, np.zeros(view.grey.shape, np.float32)
+    darkest = [[plane] for plane in cv2.split(view.rainy)]  # up to three, the darkest first
+    misfits = np.zeros(view.grey.shape, np.uint8)
+    for other in others:
+        unfit = _cv.compare(other.fit, 255 * FITS, cv2.CMP_LE)
+        misfits = _cv.add(misfits, _cv.min(unfit, 1))
+        for three, plane in zip(darkest, other.rainy(unfit), strict=True):
+            _keep_darkest(three, plane)
+    spreads = [_cv.subtract(three[2], three[0]) for three in darkest]
+    spread = cv2.convertScaleAbs(_cv.max(_cv.max(*spreads[:2]), spreads[2]), alpha=FINER)
+    dry = cv2.LUT(cv2.blur(spread, (3, 3)), _BY_SPREAD)
+    dry *= _cv.min(_cv.compare(misfits, len(others) - 2, cv2.CMP_LE), 1)
+    return cv2.merge([three[1] for three in darkest]), dry
 
 
 def _keep_darkest(three: list[Plane], new: Plane) -> None:
@@ -238,51 +261,58 @@ def _keep_darkest(three: list[Plane], new: Plane) -> None:
         three.append(new)
 
 
-def _fit(difference: NDArray[Any], wet: Plane, inside: Plane) -> Plane:
-    """How well a neighbour fits, 0..1, by its difference and the rain of both, in 8 bits."""
-    mean = cv2.transform(difference, np.full((1, 3), FINER / 3))
+def _fit(own: Layers, other: Layers) -> Plane:
+    """How well a neighbour fits, 0..1, by its difference and the rain of both."""
+    mean = cv2.transform(cv2.absdiff(own, other), np.array([[FINER / 3] * 3 + [0.0]]))
+    wet = _cv.add(*(_cv.absdiff(layers[..., 3], ZERO) for layers in (own, other)))
+    here = _cv.subtract(mean, cv2.convertScaleAbs(wet, alpha=FINER * LEFT))
     around = cv2.blur(mean, (AROUND, AROUND))
-    left = cv2.blur(cv2.convertScaleAbs(wet, alpha=FINER * LEFT), (HERE, HERE))
-    here = _cv.subtract(cv2.blur(mean, (HERE, HERE)), left)
-    here = _cv.max(here, cv2.bitwise_not(inside))
     return cv2.LUT(around, _BY_AROUND) * cv2.LUT(here, _BY_HERE)
 
 
-def _inside(place: NDArray[Any], shape: tuple[int, ...]) -> Plane:
-    """255 where a position lies in an image of a shape, else 0."""
-    height, width = shape
-    return _cv.inRange(place, (0.0, 0.0, 0.0, 0.0), (width - 1.0, height - 1.0, 0.0, 0.0))
-
-
-def _moved(image: NDArray[Any], place: NDArray[Any], method: int = cv2.INTER_LINEAR) -> Any:
-    """The image as it lies on the frame, to which each pixel comes from `place`."""
-    return _cv.remap(image, place, None, method, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _place(motion: _Motion, shape: tuple[int, int]) -> Place:
-    """Where each pixel of a frame of a shape lies in the other, and how sure that is."""
-    flow, (height, width) = motion.flow, shape
-    trust = cv2.exp(-np.square(motion.miss / np.float32(MISS)))
+def _trust(motion: _Motion) -> Plane:
+    """How sure it is where each pixel lies in the other frame, in 8 bits; 0 outside of it."""
+    trust = cv2.LUT(cv2.convertScaleAbs(motion.miss, alpha=FINER_MISS), _BY_MISS)
     trust = cv2.erode(trust, np.ones((MISS_AROUND, MISS_AROUND), np.uint8))
-    if flow.shape[:2] != shape:
-        scale = (width / flow.shape[1], height / flow.shape[0], 0.0, 0.0)
-        flow = cv2.resize(_cv.multiply(flow, scale), (width, height))
-        trust = cv2.resize(trust, (width, height))
-    return flow + _grid(shape), trust
+    height, width = trust.shape
+    place = motion.flow + _grid(trust.shape, 1)
+    inside = _cv.inRange(place, (0.0, 0.0, 0.0, 0.0), (width - 1.0, height - 1.0, 0.0, 0.0))
+    return _cv.min(trust, inside)
+
+
+def _moved(image: NDArray[Any], flow: NDArray[Any]) -> Any:
+    """The image as it lies on the frame, from which the flow leads to it."""
+    method = cv2.INTER_LINEAR | cv2.WARP_RELATIVE_MAP
+    return _cv.remap(image, flow, None, method, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _enlarged(flow: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """The flow at another size."""
+    height, width = shape
+    if flow.shape[:2] == shape:
+        return flow
+    scale = (width / flow.shape[1], height / flow.shape[0], 0.0, 0.0)
+    return cv2.resize(_cv.multiply(flow, scale), (width, height))
+
+
+def _doubled(layers: Layers) -> Layers:
+    """The layers at twice their size, sharper by what linear interpolation will blur."""
+    sharper = _cv.addWeighted(layers, 1 + SHARPER, cv2.blur(layers, (3, 3)), -SHARPER, 0)
+    return cv2.resize(sharper, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+
+
+def _reduced(image: NDArray[Any], factor: int) -> NDArray[Any]:
+    """The image at a fraction of its size, rounded up."""
+    height, width = image.shape[:2]
+    size = (-(-width // factor), -(-height // factor))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA) if factor > 1 else image
 
 
 @lru_cache(maxsize=2)
-def _grid(shape: tuple[int, ...]) -> NDArray[Any]:
-    """(H, W, 2) position of each pixel."""
-    return np.stack(np.meshgrid(np.arange(shape[1]), np.arange(shape[0])), -1).astype(np.float32)
-
-
-def _small(grey: NDArray[Any]) -> NDArray[Any]:
-    """(H, W) uint8 at the size at which flow is looked for."""
-    height, width = grey.shape
-    factor = max(round(max(height, width) / FLOW_SIDE), 1)
-    size = (-(-width // factor), -(-height // factor))
-    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA) if factor > 1 else grey
+def _grid(shape: tuple[int, ...], factor: int) -> NDArray[Any]:
+    """(H, W, 2) position of each pixel in an image that is enlarged by a factor."""
+    grid = np.stack(np.meshgrid(np.arange(shape[1]), np.arange(shape[0])), -1).astype(np.float32)
+    return (grid + np.float32(0.5)) * np.float32(factor) - np.float32(0.5)
 
 
 def _motions(grey: NDArray[Any], other: NDArray[Any]) -> tuple[_Motion, _Motion]:
@@ -293,7 +323,7 @@ def _motions(grey: NDArray[Any], other: NDArray[Any]) -> tuple[_Motion, _Motion]
 
 def _miss(there: NDArray[Any], back: NDArray[Any]) -> Plane:
     """(h, w) px between each pixel and the end of its way there and back."""
-    gap = there + _moved(back, there + _grid(there.shape[:2]))
+    gap = there + _moved(back, there)
     return cv2.magnitude(*cv2.split(gap))
 
 
@@ -305,5 +335,7 @@ def _flow(grey: NDArray[Any], other: NDArray[Any], least: int = 16) -> NDArray[A
         grey, other = (cv2.copyMakeBorder(g, *edges, cv2.BORDER_REPLICATE) for g in (grey, other))
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flow.setVariationalRefinementAlpha(SMOOTH)
+    flow.setPatchStride(4)  # this and the next a quarter cheaper than the preset, and as good
+    flow.setGradientDescentIterations(12)
     found = flow.calc(grey, other, np.zeros((*grey.shape, 2), np.float32))
     return np.ascontiguousarray(found[:height, :width])
