@@ -1,11 +1,12 @@
-"""Convolutions that are split afterwards become several, which compute the same."""
+"""Graphs are written otherwise and compute the same."""
 
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from derain.graph import split_convolutions
+from derain.graph import means_as_convolutions, simplify_prelus, split_convolutions
 
 RNG = np.random.default_rng(0)
 
@@ -15,10 +16,10 @@ def weight(name, *shape):
 
 
 def model(nodes, weights, outputs):
-    def value(name):
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, None, None, None])
+    def value(name, channels=None):
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, None, None])
 
-    graph = helper.make_graph(nodes, "g", [value("x")], [value(o) for o in outputs], weights)
+    graph = helper.make_graph(nodes, "g", [value("x", 4)], [value(o) for o in outputs], weights)
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(made)
     return made
@@ -35,10 +36,10 @@ def kinds(model):
     return sorted(node.op_type for node in model.graph.node)
 
 
-def check(model, expected):
+def check(model, expected, change=lambda model: split_convolutions(model.graph)):
     """The values stay, and these are the nodes afterwards."""
     before = run(model)
-    split_convolutions(model.graph)
+    change(model)
     for one, other in zip(before, run(model), strict=True):
         assert np.abs(np.asarray(one) - np.asarray(other)).max() < 1e-5
     assert kinds(model) == expected
@@ -105,3 +106,57 @@ def test_what_the_body_of_a_loop_reads_from_outside_stays():
     ]  # fmt: skip
     weights = [weight("w", 1, 4, 1), numpy_helper.from_array(np.array([2]), "axes")]
     check(model(nodes, weights, ["y"]), ["ReduceMin", "Scan"])
+
+
+def mean(x, y, axes, **attributes):
+    return helper.make_node("ReduceMean", [x, axes], [y], **attributes)
+
+
+def test_means_over_channels_become_convolutions_and_other_means_stay():
+    nodes = [
+        mean("x", "m", "channels"),
+        helper.make_node("Sub", ["x", "m"], ["centred"]),
+        mean("centred", "n", "channels", keepdims=1),
+        mean("x", "pixels", "plane"),
+        mean("x", "flat", "channels", keepdims=0),
+        helper.make_node("Unsqueeze", ["flat", "channels"], ["back"]),
+    ]
+    axes = {"channels": [1], "plane": [2, 3]}
+    weights = [numpy_helper.from_array(np.array(axis), name) for name, axis in axes.items()]
+    graph = model(nodes, weights, ["n", "pixels", "back"])
+    kept = ["ReduceMean", "ReduceMean", "Sub", "Unsqueeze"]
+    check(graph, ["Conv", "Conv", *kept], means_as_convolutions)
+    assert len([w for w in graph.graph.initializer if w.name.startswith("mean")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("slopes", "expected"),
+    [
+        ([0.25], ["LeakyRelu"]),
+        ([-0.5], ["LeakyRelu"]),
+        ([0.1, 1, 0, -3], ["Max", "Mul"]),
+        ([0.1, 1.5, 0, -3], ["PRelu"]),
+        ([2], ["PRelu"]),
+    ],
+)
+def test_prelus_become_leaky_or_maxima_where_that_is_exact(slopes, expected):
+    stored = numpy_helper.from_array(np.array(slopes, np.float32).reshape(-1, 1, 1), "a")
+    prelu = helper.make_node("PRelu", ["x", "a"], ["y"])
+    check(model([prelu], [stored], ["y"]), expected, lambda model: simplify_prelus(model.graph))
+
+
+def test_slopes_that_are_stored_in_halves_are_seen():
+    stored = numpy_helper.from_array(
+        np.array([0.1, 1, 0, -3], np.float16).reshape(-1, 1, 1), "a.16"
+    )
+    nodes = [
+        helper.make_node("Cast", ["a.16"], ["a"], to=TensorProto.FLOAT),
+        helper.make_node("PRelu", ["x", "a"], ["y"]),
+    ]
+    graph = model(nodes, [stored], ["y"])
+    check(graph, ["Cast", "Max", "Mul"], lambda model: simplify_prelus(model.graph))
+
+
+def test_prelus_without_constant_slopes_stay():
+    graph = model([helper.make_node("PRelu", ["x", "x"], ["y"])], [], ["y"])
+    check(graph, ["PRelu"], lambda model: simplify_prelus(model.graph))

@@ -4,7 +4,17 @@ from collections import Counter
 from itertools import accumulate
 from typing import NamedTuple
 
-from onnx import GraphProto, NodeProto, TensorProto, numpy_helper
+import numpy as np
+from numpy.typing import NDArray
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    helper,
+    numpy_helper,
+    shape_inference,
+)
 
 CHANNELS = 1  # the axis
 
@@ -42,11 +52,64 @@ def split_convolutions(graph: GraphProto) -> None:
                 wanted[source] = [part._replace(name=part_name(source, part)) for part in parts]
         else:
             nodes.append(copy(node))
-    read = {name for node in nodes for name in inputs_of(node)}
-    kept = [weight for name, weight in weights.items() if name in read]
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend(reversed(nodes))
-    graph.initializer.extend(kept)
+    put_nodes(graph, nodes[::-1], weights)
+
+
+def means_as_convolutions(model: ModelProto) -> None:
+    """Replace means over the channels by 1x1 convolutions to one channel.
+
+    onnxruntime runs these several times faster. Their weights are stored in f32, whatever the
+    others are: one over the number of channels.
+
+    Args:
+        model: Changed in place.
+    """
+    graph = model.graph
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    inferred = shape_inference.infer_shapes(model).graph
+    values = [*inferred.input, *inferred.value_info]
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in values}
+    nodes: list[NodeProto] = []
+    for node in graph.node:
+        shape = shapes.get(node.input[0], []) if is_channel_mean(node, weights) else []
+        if len(shape) == 4 and (channels := shape[CHANNELS].dim_value):
+            name = f"mean.{channels}"
+            mean = np.full((1, channels, 1, 1), 1 / channels, np.float32)
+            weights[name] = numpy_helper.from_array(mean, name)
+            inputs = [node.input[0], name]
+            nodes.append(helper.make_node("Conv", inputs, node.output, node.name))
+        else:
+            nodes.append(copy(node))
+    put_nodes(graph, nodes, weights)
+
+
+def simplify_prelus(graph: GraphProto) -> None:
+    """Replace PReLUs by what onnxruntime runs faster, where it is exact.
+
+    One with a single slope is a leaky ReLU, which goes into the convolution before it; one whose
+    slopes ``a`` are all 1 at most is ``max(x, a x)``.
+
+    Args:
+        graph: Changed in place.
+    """
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    casts = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Cast"}
+    nodes: list[NodeProto] = []
+    for node in graph.node:
+        stored = weights.get(casts.get(node.input[-1], node.input[-1])) if node.input else None
+        slopes: NDArray[np.float32] | None = None
+        if node.op_type == "PRelu" and stored is not None:
+            slopes = numpy_helper.to_array(stored).astype(np.float32)
+        if slopes is None or slopes.max() > 1:
+            nodes.append(copy(node))
+        elif slopes.size == 1:
+            x, slope = node.input[0], slopes.item()
+            nodes.append(helper.make_node("LeakyRelu", [x], node.output, node.name, alpha=slope))
+        else:
+            (x, slope), scaled = node.input, f"{node.output[0]}.scaled"
+            nodes.append(helper.make_node("Mul", [x, slope], [scaled]))
+            nodes.append(helper.make_node("Max", [x, scaled], node.output, node.name))
+    put_nodes(graph, nodes, weights)
 
 
 def splittable_convolutions(graph: GraphProto, weights: dict[str, TensorProto]) -> dict[str, int]:
@@ -93,6 +156,24 @@ def convolution(node: NodeProto, part: Part, weights: dict[str, TensorProto]) ->
         result.input[0] = part_name(node.input[0], part)
         next(a for a in result.attribute if a.name == "group").i = part.end - part.first
     return result
+
+
+def is_channel_mean(node: NodeProto, weights: dict[str, TensorProto]) -> bool:
+    """Whether a node is the mean over the channels, which stay as an axis of length 1."""
+    axes = weights.get(node.input[1]) if len(node.input) > 1 else None
+    if node.op_type != "ReduceMean" or axes is None:
+        return False
+    kept = all(attribute.i for attribute in node.attribute if attribute.name == "keepdims")
+    return kept and numpy_helper.to_array(axes).tolist() == [CHANNELS]
+
+
+def put_nodes(graph: GraphProto, nodes: list[NodeProto], weights: dict[str, TensorProto]) -> None:
+    """Give a graph other nodes, and those of the weights that they read."""
+    read = {name for node in nodes for name in inputs_of(node)}
+    kept = [weight for name, weight in weights.items() if name in read]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(kept)
 
 
 def part_name(name: str, part: Part) -> str:

@@ -1,6 +1,7 @@
 """Estimates count what the network runs: every tile, at every scale, with what tiles share."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from derain.benchmark.estimate import (
     measured_cost,
     network_pixels,
     photograph,
+    starting_seconds,
 )
 from derain.engines import Choice
 from derain.restore import RestoreOptions, Restorer
@@ -78,6 +80,12 @@ def test_estimates_run_the_network_on_small_images_alone():
     assert engine.pixels == 2 * (
         576 * 768 + network_pixels(network, 1152, 1536, RestoreOptions(scales="1"))
     )
+
+
+def test_the_start_is_that_of_a_program_of_its_own():
+    before = set(sys.modules)
+    assert starting_seconds("openvino") > 0.05  # no interpreter imports NumPy in less
+    assert set(sys.modules) == before
 
 
 def test_a_timed_engine_returns_what_the_engine_returns():

@@ -1,5 +1,7 @@
 """How long an image will take, from a smaller one that goes the whole way: file to file."""
 
+import subprocess
+import sys
 import time
 from typing import NamedTuple
 
@@ -7,7 +9,7 @@ import cv2
 import numpy as np
 
 from derain.batch import BatchSettings, restore_data
-from derain.engines import Batch, Engine
+from derain.engines import ENGINES, Batch, Engine
 from derain.io.decode import DecodedImage
 from derain.io.encode import encode_image
 from derain.restore import RestoreOptions, Restorer
@@ -47,6 +49,18 @@ class TimedEngine:
         result = self.engine(batch)
         self.seconds += time.perf_counter() - start
         return result
+
+
+def starting_seconds(engine: str) -> float:
+    """How long `derain restore` takes before it loads a model: the interpreter and all imports.
+
+    Args:
+        engine: A key of ``ENGINES``.
+    """
+    program = f"import derain.cli, derain.batch, {ENGINES[engine].module}"
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", program], check=True)
+    return time.perf_counter() - start
 
 
 def estimated_seconds(restorer: Restorer, height: int, width: int) -> float:

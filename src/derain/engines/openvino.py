@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from derain.engines.engine import Batch, check_result, image_size, require_one_each, require_size
+from derain.engines.fuse import fuse_means_and_prelus
 from derain.engines.norms import simplify_layer_norms
 from derain.engines.untracked import openvino as ov
 from derain.weights.headers import read_record
@@ -43,7 +44,7 @@ def frontends() -> ov.frontend.FrontEndManager:
 
 
 def read_model(path: Path) -> tuple[Any, Record]:
-    """The graph of a file and its record.
+    """The graph of a file, its means and PReLUs fused, and its record.
 
     Raises:
         ValueError: Not a model, or not one that derain wrote; names the file.
@@ -51,9 +52,11 @@ def read_model(path: Path) -> tuple[Any, Record]:
     record = read_record(path)  # before OpenVINO sees the file
     parser = frontend(path.suffix)
     try:
-        return parser.convert(parser.load(str(path))), record
+        model = parser.convert(parser.load(str(path)))
     except Exception as error:  # its errors share no other base
         raise ValueError(f"{path}: not a model that OpenVINO reads: {reason(error)}") from None
+    fuse_means_and_prelus(model)
+    return model, record
 
 
 def reason(error: Exception) -> str:

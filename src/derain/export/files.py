@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from derain.export.check import Size
-from derain.graph import split_convolutions
+from derain.graph import means_as_convolutions, simplify_prelus, split_convolutions
 from derain.weights.record import KEY, Record
 
 # How weights are stored. The arithmetic is f32 until whoever runs the file asks for less.
@@ -100,12 +100,16 @@ def save_graph(path: Path, model: onnx.ModelProto, record: Record, precision: st
     if precision != "f32":
         store_in_half_precision(model.graph, PRECISIONS[precision])
     if path.suffix == ".onnx":
+        means_as_convolutions(model)
+        simplify_prelus(model.graph)
         path.write_bytes(model.SerializeToString())
         return
+    from derain.engines.fuse import fuse_means_and_prelus
     from derain.engines.openvino import core
     from derain.engines.untracked import openvino
 
     graph = core().read_model(io.BytesIO(model.SerializeToString()))
+    fuse_means_and_prelus(graph)
     openvino.save_model(graph, path, compress_to_fp16=False)  # it would be f16 unasked
 
 
