@@ -12,6 +12,15 @@ from derain.cli import main
 gc.set_threshold(100_000, 20, 20)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled_networks(tmp_path_factory):
+    """Keep compiled networks in a folder of the tests, not in the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("derain.engines.kept.user_cache", lambda: folder)
+        yield
+
+
 @pytest.fixture
 def derain(monkeypatch, capsys):
     """Run a command line; returns exit code, stdout and stderr."""

@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "weights": {"io", "models"},
     "rain": {"io", "metrics"},
     "data": {"io", "rain"},
-    "engines": {"models", "weights"},
+    "engines": {"io", "models", "weights"},
     "tile_budget": {"memory", "tiles", "weights"},
     "restore": {"engines", "io", "memory", "scales", "tile_budget", "tiles", "weights"},
     "video": {"io", "restore"},

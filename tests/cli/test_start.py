@@ -66,6 +66,17 @@ def test_version_and_unknown_command():
     assert "derian" in done.stderr
 
 
+def test_the_end_looks_for_no_garbage_and_a_local_image_needs_no_http(tmp_path):
+    Image.new("RGB", (32, 24)).save(tmp_path / "a.png")
+    command = ["derain", "restore", str(tmp_path / "a.png"), "-o", str(tmp_path / "b.png")]
+    code = (
+        f"import gc\nsys.argv = {command}\nfrom derain.__main__ import main\n"
+        "try: main()\nexcept SystemExit: assert gc.get_freeze_count() > len(gc.get_objects())"
+    )
+    assert not {"urllib.request", "ssl", "torch", "onnx"} & modules_after(code)
+    assert (tmp_path / "b.png").exists()
+
+
 # What a shell runs, with a line on stdout as soon as Ctrl-C is watched for.
 LAUNCH = """
 import signal

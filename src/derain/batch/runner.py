@@ -14,7 +14,6 @@ from derain.batch.image import BatchSettings, restore_data
 from derain.batch.jobs import PIPE, Job, Outcome, rain_target
 from derain.io import places
 from derain.io.atomic import write_atomically
-from derain.io.download import download
 from derain.io.formats import MAX_PIXELS, ImageError, one_line
 from derain.io.gate import read_place, read_stream
 from derain.restore import Restorer
@@ -29,6 +28,8 @@ def read_source(source: str, max_pixels: int = MAX_PIXELS) -> bytes:
         ImageError: It cannot be read, or sends more than an image can need; names it.
     """
     if places.is_web(source):
+        from derain.io.download import download  # which imports Python's HTTP and TLS
+
         return download(source)
     if source != PIPE:
         return read_place(source, max_pixels)

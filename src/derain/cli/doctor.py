@@ -3,7 +3,6 @@
 import os
 import platform
 import time
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -69,6 +68,8 @@ def time_engine(engine: str, megapixels: float) -> None:
 
 def installed(package: str) -> str:
     """A package's version, or that it is not there."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,18 +1,24 @@
 """OpenVINO on the CPU, from an `.onnx` file or one of its own, `.xml`."""
 
+import contextlib
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import derain
 from derain.engines.engine import Batch, check_result, image_size, require_one_each, require_size
 from derain.engines.fuse import fuse_means_and_prelus
+from derain.engines.kept import Kept
 from derain.engines.norms import simplify_layer_norms
 from derain.engines.untracked import openvino as ov
 from derain.weights.headers import read_record
 from derain.weights.record import Record
 
+PROCESSOR = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")  # OpenVINO's names of properties
+# The code that changes a graph before it is compiled.
+PASSES = [Path(__file__).with_name(name) for name in ("fuse.py", "norms.py")]
 FRONTENDS = {".onnx": "onnx", ".xml": "ir"}  # suffix -> OpenVINO's name of its parser
 
 
@@ -59,6 +65,35 @@ def read_model(path: Path) -> tuple[Any, Record]:
     return model, record
 
 
+def compile_file(path: Path, precision: str, config: dict[str, str]) -> ov.CompiledModel:
+    """The network of a file, compiled now or, for one that ships with derain, earlier.
+
+    Args:
+        path: An `.onnx` or `.xml` file whose record has been read.
+        precision: ``f32`` or ``bf16``.
+        config: OpenVINO's properties, the precision among them.
+
+    Raises:
+        ValueError: Not a model, or not one that OpenVINO compiles; names the file.
+    """
+    processor = [core().get_property("CPU", name) for name in PROCESSOR]
+    passes = [file.read_text() for file in PASSES if file.is_file()]
+    kept = Kept(path, precision, f"{derain.__version__} {ov.get_version()} {processor} {passes}")
+    if compiled := kept.read():
+        with contextlib.suppress(RuntimeError, ValueError):  # else it is compiled again
+            return core().import_model(compiled, "CPU", config)
+    model, _ = read_model(path)
+    require_one_each(len(model.inputs), len(model.outputs), path)
+    simplify_layer_norms(model)
+    try:
+        network = core().compile_model(model, "CPU", config)
+    except (RuntimeError, UnicodeDecodeError) as error:  # it may quote a damaged file
+        raise ValueError(f"{path}: OpenVINO cannot compile it: {reason(error)}") from None
+    if kept.file:
+        kept.write(network.export_model().getvalue())
+    return network
+
+
 def reason(error: Exception) -> str:
     """What OpenVINO says, without where in its code it says so, on one line."""
     lines = [line.strip() for line in str(error).splitlines()]
@@ -92,12 +127,7 @@ class OpenVINOEngine:
     device = "CPU"
 
     def __init__(self, path: Path, precision: str = "auto", threads: int | None = None) -> None:
-        model, self.record = read_model(path)
-        require_one_each(len(model.inputs), len(model.outputs), path)
-        simplify_layer_norms(model)
-        shape = model.input().partial_shape
-        lengths = [None if each.is_dynamic else each.get_length() for each in shape]
-        self.input_size = image_size(lengths, path)
+        self.record = read_record(path)  # before OpenVINO sees the file
         has_bf16 = computes("cpu", "bf16")
         if precision == "bf16" and not has_bf16:
             raise ValueError("this CPU has no bf16; use --precision f32 or auto")
@@ -108,10 +138,10 @@ class OpenVINOEngine:
             config["INFERENCE_NUM_THREADS"] = str(threads)
             # Else the threads of every process sit on the same first cores.
             config["ENABLE_CPU_PINNING"] = "NO"
-        try:
-            self.compiled = core().compile_model(model, "CPU", config)
-        except (RuntimeError, UnicodeDecodeError) as error:  # it may quote a damaged file
-            raise ValueError(f"{path}: OpenVINO cannot compile it: {reason(error)}") from None
+        self.compiled = compile_file(path, self.precision, config)
+        shape = self.compiled.input().partial_shape
+        lengths = [None if each.is_dynamic else each.get_length() for each in shape]
+        self.input_size = image_size(lengths, path)
 
     def __call__(self, batch: Batch) -> Batch:
         """(N, 3, H, W) in [0, 1] -> the same shape, unclipped.

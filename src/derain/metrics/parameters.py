@@ -8,11 +8,12 @@ values are those of the authors' releases. Reading needs SciPy: they are MATLAB 
 import hashlib
 import io
 import os
-import sys
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from derain.io.cache import user_cache
 
 ENVIRONMENT_VARIABLE = "DERAIN_IQA_DIR"
 
@@ -48,13 +49,7 @@ FILES = {
 
 def cache_folder() -> Path:
     """Return the folder that `fetch_parameters` fills: derain's part of the user's cache."""
-    if sys.platform == "win32":
-        base = Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path.home() / ".cache"
-    return base / "derain" / "iqa"
+    return user_cache() / "iqa"
 
 
 def search_folders() -> list[Path]:
