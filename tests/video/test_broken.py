@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -15,6 +16,7 @@ from tests.video.clips import X264, ffmpeg, make, needs_ffmpeg, probe, times
 from derain.batch.jobs import Job
 from derain.batch.runner import describe
 from derain.io.formats import ImageError
+from derain.restore import RestoreOptions
 from derain.video import Stopped, VideoSettings, restore, segments
 
 pytestmark = needs_ffmpeg
@@ -61,6 +63,28 @@ def test_a_stopped_clip_goes_on_to_the_same_frames(tmp_path, restorer, monkeypat
     assert hashes(whole) == hashes(parts)
     assert times(probe(whole)) == times(probe(parts))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "parts.mp4", "whole.mp4"]
+
+
+class Cancelled(Exception):
+    """Raised while the network runs."""
+
+
+@pytest.mark.parametrize("temporal", [True, False])
+def test_no_thread_outlives_a_clip_that_is_cancelled_in_the_network(tmp_path, restorer, temporal):
+    source = make(tmp_path / "a.mp4", frames=11)
+    told: list[float] = []
+
+    def cancel(fraction: float) -> None:
+        told.append(fraction)
+        if len(told) > 5:
+            raise Cancelled
+
+    options = RestoreOptions(on_tile=cancel)
+    settings = VideoSettings(temporal=temporal, options=options)
+    with pytest.raises(Cancelled) as held:  # with its traceback
+        restore(source, tmp_path / "b.mp4", restorer, settings)
+    assert held.tb is not None
+    assert [t for t in threading.enumerate() if t.name == "derain-stage"] == []
 
 
 RUN = """
@@ -113,6 +137,22 @@ def test_resuming_deletes_segments_of_a_result_that_is_whole_and_keeps_younger_o
         "whole.mp4",
     ]
     assert segments.Segments(replaced, {}).finished() == 1
+
+
+def test_a_second_ctrl_c_ends_at_once_without_an_abort(tmp_path):
+    source = make(tmp_path / "a.mp4", frames=200)
+    command = [sys.executable, "-m", "derain", "restore", source, "--device", "cpu"]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE)
+    segment, end = tmp_path / "a_derained.mp4.segments" / "000000.segment", time.monotonic() + 120
+    while not segment.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=120)
+    assert run.returncode in (130, -signal.SIGINT)  # the latter where it was about to end
+    assert b"Traceback" not in err
+    assert segment.exists()
 
 
 @pytest.fixture

@@ -110,3 +110,17 @@ def test_a_stream_gives_every_frame_in_its_kind_with_the_stated_latency(restorer
     assert first.shape == (64, 64, 3)
     assert len(list(results)) == 3
     assert len(list(stream(camera(), restorer, temporal=False))) == 4
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (np.zeros((10, 10), np.uint8), r"\(H, W, 3\): \(10, 10\)"),
+        (np.zeros((10, 10, 4), np.uint8), r"\(H, W, 3\): \(10, 10, 4\)"),
+        (np.zeros((10, 10, 3), np.int32), "uint8, uint16 or float: int32"),
+    ],
+)
+@pytest.mark.parametrize("temporal", [True, False])
+def test_a_stream_says_what_is_wrong_with_a_frame(restorer, frame, words, temporal):
+    with pytest.raises(ValueError, match=words):
+        list(stream([frame], restorer, temporal=temporal))

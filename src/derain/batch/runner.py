@@ -5,8 +5,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -275,24 +275,30 @@ def run(
                 pending.append(pool.submit(attempt, job, restorer, settings, results, stop))
             if not pending:
                 return outcomes
-            outcomes.append(pending.popleft().result())
+            outcomes.append(pending[0].result())
+            pending.popleft()
             on_done(outcomes[-1])
     except KeyboardInterrupt:
         stop.set()
-        _await(pool, stop)
+        _await(pool, pending, stop)
         for future in pending:
             if not (future.cancelled() or future.exception()):
                 on_done(future.result())
         raise
     finally:
         stop.set()
-        _await(pool, stop)
+        _await(pool, pending, stop)
 
 
-def _await(pool: ThreadPoolExecutor, stop: Stop) -> None:
-    """Wait for what runs; Ctrl-C shortens it."""
+def _await(pool: ThreadPoolExecutor, pending: Iterable[Future[Outcome]], stop: Stop) -> None:
+    """Wait for what runs; Ctrl-C shortens it.
+
+    Not for the threads: Python 3.11 takes one for ended whose ``join`` was interrupted.
+    """
+    pool.shutdown(wait=False, cancel_futures=True)
+    running = [future for future in pending if not future.cancelled()]
     try:
-        pool.shutdown(wait=True, cancel_futures=True)
+        wait(running)
     except KeyboardInterrupt:
         stop.now.set()
-        pool.shutdown(wait=True)
+        wait(running)

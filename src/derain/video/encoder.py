@@ -6,6 +6,7 @@ and segments join without arithmetic on decoding times.
 """
 
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -106,6 +107,8 @@ class Encoding:
     def configure(self, context: VideoCodecContext) -> None:
         """Settings for an encoder that is not open yet."""
         encoder = ENCODERS[self.codec]
+        if encoder.name == "libsvtav1":  # which has no other way to be told not to print
+            os.environ.setdefault("SVT_LOG", "1")
         context.width, context.height = self.layout.width, self.layout.height
         context.pix_fmt = self.format
         context.framerate, context.time_base = self.rate, 1 / self.rate
@@ -181,7 +184,7 @@ def choose_encoding(
     kind = f"{layout.width}x{layout.height} {layout.format}"
     raise ImageError(
         f"{wanted or 'no codec'} cannot hold frames of {kind} in {container}; choose another "
-        "--codec, or .mkv with -o"
+        f"--codec{'' if container == 'matroska' else ', or .mkv with -o'}"
     )
 
 

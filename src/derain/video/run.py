@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -202,20 +202,21 @@ def _encode(
 
 
 def _restored(
-    shots: Iterable[Shot], source: Source, restorer: Restorer, settings: VideoSettings
+    shots: Generator[Shot], source: Source, restorer: Restorer, settings: VideoSettings
 ) -> Iterator[Shot]:
     """The frames with the network's result; broken ones without."""
     options = replace(settings.options, strength=1.0)
-    for shot in shots:
-        if shot.frame.broken:
-            yield shot
-            continue
-        try:
-            yield replace(shot, clean=restorer.restore_pixels(shot.rainy, options))
-        except ValueError as error:
-            where = source.at(shot.frame.pts)
-            source.problems.append(f"{source.name}: {where}: copied unrestored: {one_line(error)}")
-            yield shot
+    with contextlib.closing(shots):  # what is raised here would keep the decoder's thread alive
+        for shot in shots:
+            if shot.frame.broken:
+                yield shot
+                continue
+            try:
+                yield replace(shot, clean=restorer.restore_pixels(shot.rainy, options))
+            except ValueError as error:
+                why = f"{source.at(shot.frame.pts)}: copied unrestored: {one_line(error)}"
+                source.problems.append(f"{source.name}: {why}")
+                yield shot
 
 
 def _plan(source: Path, restorer: Restorer, settings: VideoSettings, sink: Sink) -> dict[str, Any]:

@@ -29,9 +29,13 @@ def stream(
 
     Yields:
         One result per frame, in order, of its shape and type.
+
+    Raises:
+        ValueError: A frame of another shape or type; says which are right.
     """
+    frames = map(_checked, frames)
     if not temporal:
-        yield from (restorer.restore_pixels(np.asarray(f), options) for f in frames)
+        yield from (restorer.restore_pixels(frame, options) for frame in frames)
         return
     kinds: list[np.dtype[Any]] = []  # of the frames whose results are still to come
 
@@ -43,6 +47,16 @@ def stream(
 
     for result in fuse(restored()):
         yield _as_kind(result, kinds.pop(0))
+
+
+def _checked(frame: NDArray[Any]) -> NDArray[Any]:
+    """The frame, if it is one."""
+    frame = np.asarray(frame)
+    if frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
+        raise ValueError(f"a frame must be (H, W, 3): {frame.shape}")
+    if frame.dtype not in (np.uint8, np.uint16) and frame.dtype.kind != "f":
+        raise ValueError(f"a frame must be uint8, uint16 or float: {frame.dtype}")
+    return frame
 
 
 def _as_float(frame: NDArray[Any]) -> NDArray[Any]:

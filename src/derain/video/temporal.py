@@ -21,6 +21,7 @@ it is a difference to the frame's own 8 bits, so finer levels of the frame itsel
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -69,11 +70,12 @@ _BY_AROUND, _BY_HERE, _BY_SPREAD = _bell(FIT_AROUND), _bell(FIT_HERE), _bell(AGR
 _BY_RAIN = ((FEW_RAIN / (FEW_RAIN + np.abs(_LEVELS - ZERO) / 255)) ** 4).astype(np.float32)
 
 
-def fused(shots: Iterable[Shot]) -> Generator[Shot]:
+def fused(shots: Generator[Shot]) -> Generator[Shot]:
     """The shots, each helped by its neighbours; broken ones neither help nor are helped."""
-    pairs = ((s, None if s.clean is None else (s.rainy, s.clean)) for s in shots)
-    for shot, clean in _fused(pairs):
-        yield shot if clean is None else replace(shot, clean=clean)
+    with closing(shots):
+        pairs = ((s, None if s.clean is None else (s.rainy, s.clean)) for s in shots)
+        for shot, clean in _fused(pairs):
+            yield shot if clean is None else replace(shot, clean=clean)
 
 
 def fuse(pairs: Iterable[Pair]) -> Iterator[RGB]:
