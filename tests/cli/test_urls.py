@@ -30,6 +30,13 @@ def root():
     system.rm("/test-urls", recursive=True)
 
 
+def test_an_error_names_the_url_and_not_its_copy(root, derain):
+    places.write(f"{root}/own/clean/9.png", places.read(f"{root}/own/clean/0.png"))
+    code, _, err = derain("metrics", f"{root}/own/rainy", f"{root}/own/clean/")
+    assert code == 1
+    assert err.endswith(f"error: {root}/own/clean/9.png: no matching image in {root}/own/rainy\n")
+
+
 def test_a_copy_fetches_only_what_is_missing(root, tmp_path, monkeypatch):
     copy = mirror(root, tmp_path)
     names = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}

@@ -64,7 +64,7 @@ def restore_with_ray(
     plan = scale.Plan(
         inputs[0], str(out), loader, identity, record, recursive, resume, tar, settings, cpus, gpus
     )
-    note(f"{identity} on Ray ({address}), {cpus} cores and {gpus:g} GPUs a worker")
+    note(f"{identity} on Ray ({address}), each worker with cores: {cpus}, GPUs: {gpus:g}")
     shown = 0
     with run_progress() as show:
 

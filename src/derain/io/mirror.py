@@ -20,6 +20,8 @@ def local_copy(place: str) -> Iterator[Path]:
     Args:
         place: A path, or the URL of an image or a folder; all folders in it are copied too.
 
+    An error that names the copy is told with the place instead, which is what the user knows.
+
     Raises:
         ImageError: It cannot be read; names it.
     """
@@ -32,7 +34,12 @@ def local_copy(place: str) -> Iterator[Path]:
             _fill(place, copy)
         except OSError as error:
             raise ImageError(one_line(error)) from None
-        yield copy
+        try:
+            yield copy
+        except ValueError as error:
+            if (said := str(error)) == (told := said.replace(str(copy), place.rstrip("/"))):
+                raise
+            raise ImageError(told) from error
 
 
 def _fill(place: str, copy: Path) -> None:
